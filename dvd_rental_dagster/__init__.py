@@ -1,0 +1,1 @@
+"""DVD Rental, from PostgreSQL's write-ahead log to answered business questions, on Dagster."""

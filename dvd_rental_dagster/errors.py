@@ -1,0 +1,80 @@
+"""Every error the project raises on purpose; each message says what was found and what to do about it.
+
+The command line prints ``DvdRentalError`` as one line and exits 1; any other exception is a bug and keeps its traceback.
+"""
+
+
+class DvdRentalError(Exception):
+    """What went wrong, and the command or setting that mends it."""
+
+
+class SettingsError(DvdRentalError):
+    """A setting is missing, contradictory or not of its type."""
+
+
+# The source: the OLTP side.
+
+
+class SourceError(DvdRentalError):
+    """Something about the source database."""
+
+
+class ServerError(SourceError):
+    """The embedded PostgreSQL did not start, stop or answer."""
+
+
+class SourceUnreachableError(SourceError):
+    """No server answers at the source's address, or it refuses the credentials."""
+
+
+class ArchiveError(SourceError):
+    """The archive to restore is missing, damaged or not a DVD Rental database."""
+
+
+class PreparationError(SourceError):
+    """The source is not ready for change data capture; the message names the setting and the fix."""
+
+
+# Replication: the embedded engine.
+
+
+class ReplicationError(DvdRentalError):
+    """Something about the slot, the log or the ledger."""
+
+
+class SlotError(ReplicationError):
+    """The slot is missing, lost, in use or not the one the ledger knows."""
+
+
+class PublicationError(ReplicationError):
+    """The publication is missing or does not hold a stream."""
+
+
+class LedgerError(ReplicationError):
+    """The warehouse's ledger does not belong to this source."""
+
+
+class ProtocolError(ReplicationError):
+    """The server sent something that pgoutput's protocol does not allow."""
+
+
+class StreamTableError(ReplicationError):
+    """A stream's table cannot be replicated as it is; the message names table, column and remedy."""
+
+
+# The warehouse.
+
+
+class WarehouseError(DvdRentalError):
+    """Something about the warehouse."""
+
+
+class WarehouseBusyError(WarehouseError):
+    """Another process holds the warehouse's file."""
+
+
+# The graph.
+
+
+class GraphError(DvdRentalError):
+    """Something about dbt or Dagster."""

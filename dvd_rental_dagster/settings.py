@@ -1,0 +1,95 @@
+"""The environment as one typed object; nothing else in the project reads ``os.environ``."""
+
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dvd_rental_dagster.errors import SettingsError
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+
+class Engine(StrEnum):
+    """Who moves rows from the source to the warehouse."""
+
+    EMBEDDED = "embedded"
+    AIRBYTE = "airbyte"
+
+
+class Warehouse(StrEnum):
+    """Where ``raw`` and everything below it lives."""
+
+    DUCKDB = "duckdb"
+    SNOWFLAKE = "snowflake"
+
+
+class Settings(BaseSettings):
+    """Every setting, read from ``DVD_RENTAL_*`` and the project's ``.env``; ``.env.example`` lists them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DVD_RENTAL_", env_file=PROJECT_ROOT / ".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    home: Path = PROJECT_ROOT / ".dvd_rental"
+    engine: Engine = Engine.EMBEDDED
+    warehouse: Warehouse = Warehouse.DUCKDB
+
+    source_url: SecretStr | None = None
+    dump: Path | None = None
+    scale: int = Field(default=1, ge=1, le=1000)
+    seed: int = Field(default=1, ge=0)
+
+    role: str = "airbyte"
+    role_password: SecretStr | None = None
+    publication: str = "airbyte_publication"
+    slot: str = "airbyte_slot"
+    max_slot_wal_keep_size: str = "4GB"
+
+    @field_validator("home", "dump")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path.expanduser().absolute() if path is not None else None
+
+    @cached_property
+    def postgres_path(self) -> Path:
+        """Folder of the embedded PostgreSQL: data, credentials and log."""
+        return self.home / "postgres"
+
+    @cached_property
+    def duckdb_path(self) -> Path:
+        """The embedded warehouse's file; written by one process at a time."""
+        return self.home / "warehouse.duckdb"
+
+    @cached_property
+    def dagster_path(self) -> Path:
+        """Dagster's own folder: run history, event log, schedules."""
+        return self.home / "dagster"
+
+    @cached_property
+    def published_path(self) -> Path:
+        """What people read while runs go on; replaced by atomic renames."""
+        return self.home / "published"
+
+    @cached_property
+    def logs_path(self) -> Path:
+        """Log files of the servers that the project starts."""
+        return self.home / "logs"
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: a value is not of its type; the message names every such setting.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"DVD_RENTAL_{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError(f"The settings cannot be used. {problems}. See .env.example for each setting.") from error
