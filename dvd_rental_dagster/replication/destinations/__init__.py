@@ -1,0 +1,61 @@
+"""Where rows go: one contract, one module a destination."""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+import pyarrow as pa
+
+from dvd_rental_dagster.replication.ledger import Ledger, Stamp, StreamState
+from dvd_rental_dagster.replication.rows import Changes
+from dvd_rental_dagster.replication.table import Table
+
+
+class Destination(Protocol):
+    """What the engine asks of a warehouse.
+
+    Everything between ``begin`` and ``commit`` becomes visible at once, the ledger with it, or not at all: a process
+    killed in between leaves what the last ``commit`` left. ``raw`` holds what the stream's mode says, ``history`` one row
+    for every version of every row. Changes arrive in the order of the log; a table's changes are applied in that order.
+    """
+
+    def __enter__(self) -> Self:
+        """Open the warehouse for writing.
+
+        Raises:
+            WarehouseBusyError: another process writes.
+        """
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it; what was not committed is undone."""
+
+    def read_ledger(self) -> Ledger | None:
+        """The ledger as last committed; none before the first sync."""
+
+    def begin(self, stamp: Stamp) -> None:
+        """Open a transaction whose rows carry the stamp."""
+
+    def load(self, table: Table, state: StreamState, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
+        """Replace the stream's rows in ``raw`` by a full load and return their number.
+
+        The rows carry ``floor_lsn``, so that every later version of a row has a higher one.
+
+        A stream with history gets a version for each row that is new or differs and a delete for each that is gone.
+        """
+
+    def apply(self, table: Table, state: StreamState, changes: Changes) -> None:
+        """Apply changes to ``raw`` and ``history``."""
+
+    def truncate(self, table: Table, state: StreamState, lsn: int, committed_at: int) -> int:
+        """Empty the stream in ``raw``, write a delete a row to ``history`` and return the number of rows."""
+
+    def evolve(self, before: Table, after: Table) -> None:
+        """Change the stream's columns as the source changed them.
+
+        Raises:
+            StreamTableError: the change cannot be applied to rows that are there.
+        """
+
+    def commit(self, ledger: Ledger) -> None:
+        """Make everything since ``begin`` visible, and the ledger with it."""

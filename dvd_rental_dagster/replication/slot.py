@@ -1,0 +1,175 @@
+"""The replication slot: the server's memory of what the engine has taken from the log.
+
+PostgreSQL documentation, 52.19 "pg_replication_slots" and 54.4 "Streaming Replication Protocol".
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection, sql
+
+from dvd_rental_dagster.errors import PublicationError, SlotError
+from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity
+from dvd_rental_dagster.replication.lsn import format_lsn, parse_lsn
+from dvd_rental_dagster.replication.session import connect_replication
+
+_PREPARE = "Run dvd-rental source prepare."
+_RESYNC = "Load everything again with dvd-rental resync."
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A logical slot; LSNs in bytes, none where the server has none."""
+
+    name: str
+    plugin: str
+    database: str
+    active_pid: int | None
+    restart_lsn: int | None
+    confirmed_flush_lsn: int | None
+    wal_status: str | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An exported snapshot: ``lsn`` is the consistent point it shows; all later changes lie behind ``floor_lsn``.
+
+    A change that was written to the log before ``lsn`` can commit after it, never one before ``floor_lsn``.
+    """
+
+    name: str
+    lsn: int
+    floor_lsn: int
+
+
+def read_identity(connection: Connection[Any]) -> SourceIdentity:
+    """Read which server and database the connection leads to."""
+    row = connection.execute(
+        "select control.system_identifier::text, database.oid::int8"
+        " from pg_catalog.pg_control_system() as control"
+        " cross join pg_catalog.pg_database as database"
+        " where database.datname = current_database()"
+    ).fetchone()
+    assert row is not None  # noqa: S101  # the current database is always listed
+    return SourceIdentity(*row)
+
+
+def read_slot(connection: Connection[Any], name: str) -> Slot | None:
+    """Read the slot as it is, whichever database it belongs to."""
+    row = connection.execute(
+        "select slot_name, plugin, database, active_pid, restart_lsn::text, confirmed_flush_lsn::text, wal_status"
+        " from pg_catalog.pg_replication_slots where slot_name = %s",
+        (name,),
+    ).fetchone()
+    if row is None:
+        return None
+    slot_name, plugin, database, active_pid, restart_lsn, confirmed_flush_lsn, wal_status = row
+    return Slot(
+        slot_name,
+        plugin or "",
+        database or "",
+        active_pid,
+        parse_lsn(restart_lsn) if restart_lsn else None,
+        parse_lsn(confirmed_flush_lsn) if confirmed_flush_lsn else None,
+        wal_status,
+    )
+
+
+def flushed_lsn(connection: Connection[Any]) -> int:
+    """The end of the log that is safely on the server's disk."""
+    row = connection.execute("select pg_catalog.pg_current_wal_flush_lsn()::text").fetchone()
+    assert row is not None  # noqa: S101  # a select of one value has one row
+    return parse_lsn(row[0])
+
+
+def check_slot(connection: Connection[Any], name: str, identity: SourceIdentity, ledger: Ledger | None) -> Slot:
+    """Make sure that the slot can serve, and that it goes on where the ledger ends.
+
+    Raises:
+        SlotError: the slot is missing, lost, in use, of another kind, or has let go of changes that the ledger lacks.
+    """
+    slot = read_slot(connection, name)
+    if slot is None:
+        raise SlotError(f"The source has no replication slot {name}. {_PREPARE}" + (f" Then: {_RESYNC}" if ledger else ""))
+    if slot.plugin != "pgoutput" or slot.database != connection.info.dbname:
+        raise SlotError(
+            f"Replication slot {name} belongs to database {slot.database or 'none'} with plugin {slot.plugin or 'none'}; "
+            f"expected {connection.info.dbname} with pgoutput. Name another slot in DVD_RENTAL_SLOT."
+        )
+    if slot.wal_status == "lost":
+        raise SlotError(
+            f"Replication slot {name} is lost: the server removed log that had not been read, because "
+            "max_slot_wal_keep_size was exceeded. Drop the slot with "
+            f"select pg_drop_replication_slot('{name}'), run dvd-rental source prepare, then: {_RESYNC}"
+        )
+    if slot.active_pid is not None:
+        raise SlotError(
+            f"Replication slot {name} is in use by process {slot.active_pid} of the server. Let the other sync finish, "
+            f"or end it with select pg_terminate_backend({slot.active_pid})."
+        )
+    if ledger is not None:
+        _check_continuity(slot, identity, ledger)
+    return slot
+
+
+def _check_continuity(slot: Slot, identity: SourceIdentity, ledger: Ledger) -> None:
+    if identity != ledger.identity:
+        raise SlotError(
+            f"The warehouse was loaded from database {ledger.identity.database_oid} of server "
+            f"{ledger.identity.system_identifier}; the source is now database {identity.database_oid} of server "
+            f"{identity.system_identifier}. {_RESYNC}"
+        )
+    if slot.name != ledger.slot:
+        raise SlotError(
+            f"The warehouse was loaded through slot {ledger.slot}, and DVD_RENTAL_SLOT now names {slot.name}. "
+            f"Name the old one, or: {_RESYNC}"
+        )
+    if slot.confirmed_flush_lsn is not None and slot.confirmed_flush_lsn > ledger.lsn:
+        raise SlotError(
+            f"Replication slot {slot.name} stands at {format_lsn(slot.confirmed_flush_lsn)}, beyond the warehouse's "
+            f"{format_lsn(ledger.lsn)}: it was made again or read by someone else, and the changes between are gone. "
+            f"{_RESYNC}"
+        )
+
+
+def check_publication(connection: Connection[Any], publication: str, tables: set[tuple[str, str]]) -> None:
+    """Make sure that the publication holds every table.
+
+    Raises:
+        PublicationError: the publication does not exist, or lacks a table.
+    """
+    if not connection.execute(
+        "select 1 from pg_catalog.pg_publication where pubname = %s", (publication,)
+    ).fetchone():
+        raise PublicationError(f"The source has no publication {publication}. {_PREPARE}")
+    published = set(
+        connection.execute(
+            "select schemaname, tablename from pg_catalog.pg_publication_tables where pubname = %s", (publication,)
+        ).fetchall()
+    )
+    missing = sorted(f"{namespace}.{name}" for namespace, name in tables - published)
+    if missing:
+        raise PublicationError(f"Publication {publication} lacks {', '.join(missing)}. {_PREPARE}")
+
+
+@contextmanager
+def exported_snapshot(url: str, connection: Connection[Any], slot: str) -> Iterator[Snapshot]:
+    """Export a snapshot that shows the database exactly at one place of the log.
+
+    A temporary slot beside the lasting one makes it, so that a slot that was there before serves as well as a new one:
+    the stream then starts at the snapshot's LSN. The snapshot lives as long as the context.
+    """
+    name = f"{slot}_snapshot_{os.getpid()}"
+    with connect_replication(url) as exporter:
+        command = sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput (SNAPSHOT 'export')").format(
+            sql.Identifier(name)
+        )
+        row = exporter.execute(command).fetchone()
+        assert row is not None  # noqa: S101  # the command answers one row
+        temporary = read_slot(connection, name)
+        assert temporary is not None  # noqa: S101  # it was made just now
+        assert temporary.restart_lsn is not None  # noqa: S101
+        yield Snapshot(row[2], parse_lsn(row[1]), temporary.restart_lsn)
