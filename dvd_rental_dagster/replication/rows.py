@@ -67,22 +67,16 @@ class Changes:
     def __len__(self) -> int:
         return len(self.operation)
 
-    def take(self, selected: Mask) -> "Changes":
-        """The selected changes, in the same order."""
-        return Changes(
-            {name: values.filter(pa.array(selected)) for name, values in self.columns.items()},
-            self.operation[selected],
-            self.lsn[selected],
-            self.committed_at[selected],
-            self.rekeyed[selected],
-            {name: mask[selected] for name, mask in self.unchanged.items() if mask[selected].any()},
-        )
-
     def slice(self, start: int, end: int) -> "Changes":
         """The changes from ``start`` up to ``end``."""
-        selected = np.zeros(len(self), dtype=np.bool_)
-        selected[start:end] = True
-        return self.take(selected)
+        return Changes(
+            {name: values.slice(start, end - start) for name, values in self.columns.items()},
+            self.operation[start:end],
+            self.lsn[start:end],
+            self.committed_at[start:end],
+            self.rekeyed[start:end],
+            {name: mask[start:end] for name, mask in self.unchanged.items() if mask[start:end].any()},
+        )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ PostgreSQL documentation, 52.19 "pg_replication_slots" and 54.4 "Streaming Repli
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,7 +163,7 @@ def exported_snapshot(url: str, connection: Connection[Any], slot: str) -> Itera
     the stream then starts at the snapshot's LSN. The snapshot lives as long as the context.
     """
     name = f"{slot}_snapshot_{os.getpid()}"
-    with connect_replication(url) as exporter:
+    with closing(connect_replication(url)) as exporter:
         command = sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput (SNAPSHOT 'export')").format(
             sql.Identifier(name)
         )

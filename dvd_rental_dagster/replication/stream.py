@@ -6,7 +6,7 @@ PostgreSQL documentation, 54.4 "Streaming Replication Protocol" and 54.5 "Logica
 import selectors
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from struct import Struct
 from typing import Any
 
@@ -137,7 +137,7 @@ def open_stream(url: str, slot: str, publication: str, start_lsn: int) -> Iterat
     command = sql.SQL(
         "START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {})"
     ).format(sql.Identifier(slot), sql.SQL(format_lsn(start_lsn)), sql.Literal(_quoted_name(publication)))
-    with connect_replication(url) as connection:
+    with closing(connect_replication(url)) as connection:
         pgconn = connection.pgconn
         pgconn.send_query(command.as_bytes(connection))
         result = pgconn.get_result()
