@@ -1,5 +1,8 @@
 """How long work tells whoever waits for it how far it is."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 
@@ -13,3 +16,21 @@ class Progress(Protocol):
 def silent(what: str, done: int, total: int | None) -> None:
     """Tell nobody."""
     del what, done, total
+
+
+_listener: ContextVar[Progress] = ContextVar("progress listener", default=silent)
+
+
+@contextmanager
+def listening(progress: Progress) -> Iterator[None]:
+    """Have ``tell`` reach this listener, also from assets that run in this process."""
+    token = _listener.set(progress)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def tell(what: str, done: int, total: int | None) -> None:
+    """Tell whoever listens, if anybody does."""
+    _listener.get()(what, done, total)

@@ -1,0 +1,55 @@
+# One target, one habit. Every target makes the environment it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+PYTEST := $(BIN)/pytest
+
+.PHONY: demo test test-long ui bench screenshots lint lock clean
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
+
+demo: $(VENV)/installed ## From nothing to answered business questions.
+	@$(BIN)/dvd-rental demo
+
+test: $(VENV)/installed lint ## Lint, types and tests.
+	$(PYTEST)
+
+test-long: $(VENV)/installed ## The tests with long histories.
+	DVD_RENTAL_TEST_LONG=1 $(PYTEST)
+
+ui: $(VENV)/installed ## Dagster's UI with its daemon; schedules and sensors on.
+	@$(BIN)/dvd-rental ui
+
+bench: $(VENV)/installed ## Measure the engine.
+	$(BIN)/python -m bench
+
+screenshots: $(VENV)/installed ## Pictures of Dagster's UI, into docs/images.
+	$(BIN)/python -m docs.screenshots
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --processes 2 dbt/models dbt/tests
+
+lock: $(UV) ## Compile requirements.lock anew from pyproject.toml.
+	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --all-extras --quiet \
+		--output-file requirements.lock pyproject.toml
+
+clean: ## Remove the environment; what DVD_RENTAL_HOME holds stays.
+	rm -rf $(VENV) .uv
+
+$(VENV)/installed: requirements.lock pyproject.toml | $(UV)
+	@echo "Installing into $(VENV)"
+	@$(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
+	@$(UV) pip install --quiet --python $(VENV) --require-hashes --requirement requirements.lock
+	@$(UV) pip install --quiet --python $(VENV) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.uv/bin/uv:
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .uv uv

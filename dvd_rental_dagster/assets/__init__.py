@@ -1,0 +1,1 @@
+"""The assets: thin, they call the packages beside this one."""

@@ -1,0 +1,117 @@
+"""The source's tables, and the fifteen streams that carry them into the warehouse."""
+
+from collections.abc import Iterator
+
+from dagster import (
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetSpec,
+    AssetsDefinition,
+    MaterializeResult,
+    Output,
+    multi_asset,
+)
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+
+from dvd_rental_dagster.assets.keys import history_key, raw_key, source_key
+from dvd_rental_dagster.catalog import STREAMS, Stream
+from dvd_rental_dagster.ingestion import sync_source
+from dvd_rental_dagster.progress import tell
+from dvd_rental_dagster.replication import StreamReport, SyncReport
+from dvd_rental_dagster.replication.lsn import format_lsn
+from dvd_rental_dagster.settings import load_settings
+
+WAREHOUSE_POOL = "warehouse"
+"""Runs that write to the warehouse share this pool, which lets one of them through at a time."""
+
+_OWNERS = ["team:data-engineering"]
+
+
+def _source_spec(stream: Stream) -> AssetSpec:
+    return AssetSpec(
+        source_key(stream.name),
+        group_name="source",
+        description=f"Table {stream.namespace}.{stream.name} of the DVD Rental database, which the shops write to.",
+        kinds={"postgres", "table"},
+        owners=_OWNERS,
+        metadata={"dagster/table_name": f"dvdrental.{stream.namespace}.{stream.name}"},
+    )
+
+
+def _stream_specs(stream: Stream) -> Iterator[AssetSpec]:
+    key = ", ".join(stream.primary_key)
+    for asset_key, group, what in (
+        (raw_key(stream.name), "raw", f"The current rows of {stream.name}, deletes applied; key {key}."),
+        (history_key(stream.name), "history", f"Every version of every row of {stream.name}; a delete is a row too."),
+    ):
+        yield AssetSpec(
+            asset_key,
+            deps=[source_key(stream.name)],
+            group_name=group,
+            description=what,
+            kinds={"duckdb", "table"},
+            owners=_OWNERS,
+            skippable=True,
+            metadata={"dagster/table_name": f"{group}.{stream.name}", "sync_mode": stream.mode.value},
+        )
+
+
+source_tables: list[AssetSpec] = [_source_spec(stream) for stream in STREAMS]
+
+
+@multi_asset(
+    name="streams",
+    specs=[spec for stream in STREAMS for spec in _stream_specs(stream)],
+    can_subset=True,
+    pool=WAREHOUSE_POOL,
+)
+def streams(context: AssetExecutionContext) -> Iterator[MaterializeResult[None] | Output[None] | AssetMaterialization]:
+    """Carry what is pending in the log into ``raw`` and ``history``.
+
+    The log is one, so all its streams move together; a stream outside the selection that moved is reported too.
+    """
+    report = sync_source(load_settings(), progress=tell)
+    context.log.info(
+        f"{report.rows} rows in {len(report.changed)} streams, log up to {format_lsn(report.end_lsn)}, "
+        f"{report.seconds:.2f} s"
+    )
+    for stream in STREAMS:
+        stream_report = report.streams[stream.name]
+        for key in (raw_key(stream.name), history_key(stream.name)):
+            selected = key in context.selected_asset_keys
+            if stream_report.changed:
+                metadata = _metadata(stream_report, report)
+                yield (
+                    MaterializeResult(asset_key=key, metadata=metadata)
+                    if selected
+                    else AssetMaterialization(key, metadata=metadata)
+                )
+            elif selected:
+                yield _nothing(key.to_python_identifier())
+
+
+def _nothing(output_name: str) -> Output[None]:
+    """Report no materialization, yet let what lies below run: other streams may have changed.
+
+    Dagster skips a step when one of its upstream outputs is missing. This metadata key is how it lets an output pass
+    without an event, for observations of its own.
+    """
+    return Output(None, output_name=output_name, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
+
+
+def _metadata(stream: StreamReport, report: SyncReport) -> dict[str, int | float | str]:
+    return {
+        "rows": stream.rows,
+        "snapshot": stream.snapshot or 0,
+        "inserted": stream.inserted,
+        "updated": stream.updated,
+        "deleted": stream.deleted,
+        "truncated": stream.truncated,
+        "lsn": format_lsn(stream.lsn),
+        "log_end_lsn": format_lsn(report.end_lsn),
+        "sync_id": report.sync_id,
+        "seconds": round(stream.seconds, 3),
+    }
+
+
+ingestion_assets: list[AssetsDefinition] = [streams]

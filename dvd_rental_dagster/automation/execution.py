@@ -1,0 +1,106 @@
+"""The whole graph in this process, recorded where Dagster's UI looks."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter, execute_job
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+
+from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
+
+_PID_TAG = "dvd_rental/pid"
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did; the failures are one line each."""
+
+    run_id: str
+    success: bool
+    materialized: tuple[str, ...]
+    checks_passed: int
+    checks_failed: int
+    failures: tuple[str, ...]
+
+
+def dagster_home(settings: Settings) -> str:
+    """Make Dagster's folder and give it the project's ``dagster.yaml``; return its path."""
+    settings.dagster_path.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(PROJECT_ROOT / "dagster.yaml", settings.dagster_path / "dagster.yaml")
+    return str(settings.dagster_path)
+
+
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
+    """Dagster's records of this home."""
+    with DagsterInstance.from_config(dagster_home(settings)) as instance:
+        yield instance
+
+
+def execute_everything(settings: Settings) -> RunSummary:
+    """Run the job ``everything`` and wait for its end; runs of processes that died are closed first."""
+    job = ReconstructableRepository.for_module("dvd_rental_dagster.definitions", "defs", str(PROJECT_ROOT))
+    with open_instance(settings) as instance:
+        close_orphans(instance)
+        with execute_job(
+            job.get_reconstructable_job("everything"),
+            instance=instance,
+            run_config=_QUIET,
+            tags={_PID_TAG: str(os.getpid())},
+        ) as result:
+            evaluations = [
+                event.asset_check_evaluation_data for event in result.all_events if event.is_asset_check_evaluation
+            ]
+            return RunSummary(
+                result.run_id,
+                result.success,
+                tuple(
+                    event.asset_key.to_user_string()
+                    for event in result.all_events
+                    if event.is_step_materialization and event.asset_key
+                ),
+                sum(evaluation.passed for evaluation in evaluations),
+                sum(not evaluation.passed for evaluation in evaluations),
+                _failures(result.all_events),
+            )
+
+
+def _failures(events: Sequence[object]) -> tuple[str, ...]:
+    lines: list[str] = []
+    for event in events:
+        if getattr(event, "is_step_failure", False):
+            error = event.step_failure_data.error  # type: ignore[attr-defined]
+            lines.append(_innermost(error))
+    return tuple(lines)
+
+
+def _innermost(error: object) -> str:
+    """The message of the error that caused all others."""
+    while getattr(error, "cause", None) is not None:
+        error = error.cause  # type: ignore[attr-defined]
+    return str(getattr(error, "message", error)).strip()
+
+
+def close_orphans(instance: DagsterInstance) -> None:
+    """Mark runs whose process is gone as failed, so that they do not stand as going on for ever."""
+    unfinished = RunsFilter(
+        statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED]
+    )
+    for run in instance.get_runs(unfinished):
+        pid = run.tags.get(_PID_TAG)
+        if pid is not None and not _is_alive(int(pid)):
+            instance.report_run_failed(run, f"The process {pid} that executed this run is gone.")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,66 @@
+"""Watches the source's log, and asks for a run of just the streams that changed and what lies below them."""
+
+from dagster import (
+    AssetKey,
+    AssetSelection,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunRequest,
+    RunsFilter,
+    SensorEvaluationContext,
+    SkipReason,
+    sensor,
+)
+
+from dvd_rental_dagster.assets.keys import history_key, raw_key
+from dvd_rental_dagster.automation.jobs import everything
+from dvd_rental_dagster.ingestion import pending
+from dvd_rental_dagster.replication.lsn import format_lsn
+from dvd_rental_dagster.settings import load_settings
+from dvd_rental_dagster.source.endpoint import is_source_up
+
+_UNFINISHED = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+
+
+@sensor(
+    name="source_log",
+    job=everything,
+    minimum_interval_seconds=5,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Asks for a run when the log holds changes: at most one run an LSN, none while another goes on.",
+)
+def source_log(context: SensorEvaluationContext) -> RunRequest | SkipReason:
+    """The cursor is the LSN that a run was last asked for."""
+    settings = load_settings()
+    if not settings.duckdb_path.exists():
+        return RunRequest(run_key="first load", tags={"dvd_rental/reason": "first load"})
+    if not is_source_up(settings):
+        return SkipReason("The embedded source is down; dvd-rental up starts it.")
+    if context.instance.get_runs_count(RunsFilter(statuses=_UNFINISHED)):
+        return SkipReason("A run is going on; it takes what is pending when it starts.")
+    waiting = pending(settings)
+    if not waiting.streams:
+        return SkipReason("The log holds no change of a stream.")
+    lsn = format_lsn(waiting.lsn)
+    if context.cursor == lsn:
+        return SkipReason(f"A run was asked for at {lsn}, and nothing came since. Its failure is in the list of runs.")
+    context.update_cursor(lsn)
+    return RunRequest(
+        run_key=lsn,
+        asset_selection=_below(context, waiting.streams),
+        tags={"dvd_rental/lsn": lsn, "dvd_rental/streams": ",".join(waiting.streams)[:255]},
+    )
+
+
+def _below(context: SensorEvaluationContext, streams: tuple[str, ...]) -> list[AssetKey]:
+    """The streams and everything that depends on them."""
+    changed = AssetSelection.assets(*(key(name) for name in streams for key in (raw_key, history_key)))
+    repository = context.repository_def
+    assert repository is not None  # noqa: S101  # the daemon always gives one
+    return sorted(changed.downstream().resolve(repository.asset_graph))

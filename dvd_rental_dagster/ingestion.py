@@ -1,0 +1,52 @@
+"""From the configured source to the configured warehouse, by the engine that the settings choose."""
+
+from collections.abc import Collection
+
+from dvd_rental_dagster.catalog import STREAM_NAMES, STREAMS
+from dvd_rental_dagster.errors import SettingsError
+from dvd_rental_dagster.progress import Progress, silent
+from dvd_rental_dagster.replication import SyncReport, sync
+from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
+from dvd_rental_dagster.replication.pending import Pending, pending_changes
+from dvd_rental_dagster.settings import Engine, Settings, Warehouse
+from dvd_rental_dagster.source.endpoint import ensure_source, replication_url
+
+
+def sync_source(settings: Settings, *, resync: Collection[str] = (), progress: Progress = silent) -> SyncReport:
+    """Bring the source up if it is ours and down, then move what is pending into the warehouse.
+
+    Args:
+        settings: which source, engine and warehouse.
+        resync: streams to load again from a snapshot.
+        progress: hears how far the work is.
+
+    Raises:
+        SettingsError: the engine or warehouse is not available, or ``resync`` names no stream.
+        DvdRentalError: whatever the source, the log or the warehouse has against it.
+    """
+    _check_switches(settings)
+    unknown = sorted(set(resync) - set(STREAM_NAMES))
+    if unknown:
+        raise SettingsError(f"No stream is called {', '.join(unknown)}. The streams are {', '.join(STREAM_NAMES)}.")
+    ensure_source(settings, progress)
+    return sync(
+        replication_url(settings),
+        DuckDBDestination(settings.duckdb_path),
+        STREAMS,
+        publication=settings.publication,
+        slot=settings.slot,
+        resync=resync,
+        progress=progress,
+    )
+
+
+def pending(settings: Settings) -> Pending:
+    """What waits in the source's log; the source must be up."""
+    return pending_changes(replication_url(settings), STREAMS, publication=settings.publication, slot=settings.slot)
+
+
+def _check_switches(settings: Settings) -> None:
+    if settings.engine is not Engine.EMBEDDED:
+        raise SettingsError("DVD_RENTAL_ENGINE=airbyte is not available yet. Set DVD_RENTAL_ENGINE=embedded.")
+    if settings.warehouse is not Warehouse.DUCKDB:
+        raise SettingsError("DVD_RENTAL_WAREHOUSE=snowflake is not available yet. Set DVD_RENTAL_WAREHOUSE=duckdb.")

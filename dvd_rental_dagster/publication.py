@@ -1,0 +1,90 @@
+"""What people read while runs go on: a copy of the warehouse, replaced by one atomic rename.
+
+One process at a time may open DuckDB's file for writing, and a reader keeps it out; so nobody reads the file itself.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import duckdb
+
+from dvd_rental_dagster.errors import WarehouseError
+from dvd_rental_dagster.replication.destinations.duckdb_file import open_for_writing
+from dvd_rental_dagster.settings import Settings
+from dvd_rental_dagster.transformation.project import fingerprint
+
+
+@dataclass(frozen=True)
+class Build:
+    """What the published models were built from: the last sync, and the dbt project's files."""
+
+    sync_id: int
+    fingerprint: str
+
+
+def published_warehouse(settings: Settings) -> Path:
+    """The file that readers open."""
+    return settings.published_path / "warehouse.duckdb"
+
+
+def publish(settings: Settings) -> int:
+    """Copy the warehouse to where readers find it; return the copy's size in bytes.
+
+    Raises:
+        WarehouseBusyError: another process writes to the warehouse.
+        WarehouseError: there is no room for the copy.
+    """
+    settings.published_path.mkdir(parents=True, exist_ok=True)
+    target = published_warehouse(settings)
+    copy = target.with_suffix(f".{os.getpid()}.partial")
+    try:
+        with open_for_writing(settings.duckdb_path) as connection:
+            connection.execute("checkpoint")
+            shutil.copyfile(settings.duckdb_path, copy)
+        copy.replace(target)
+    except OSError as error:
+        raise WarehouseError(
+            f"The warehouse cannot be published to {target}: {error}. What was published before stays. "
+            "Free some space, then run dvd-rental run."
+        ) from error
+    finally:
+        copy.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def record_build(settings: Settings) -> Build:
+    """Note what the models now published were built from."""
+    with duckdb.connect(published_warehouse(settings), read_only=True) as connection:
+        row = connection.execute("select max(sync_id) from ledger.position").fetchone()
+    build = Build(int(row[0]) if row and row[0] is not None else 0, fingerprint())
+    (settings.published_path / "build.json").write_text(json.dumps(asdict(build)))
+    return build
+
+
+def recorded_build(settings: Settings) -> Build | None:
+    """What the published models were built from; none when nothing was built yet."""
+    path = settings.published_path / "build.json"
+    if not path.exists() or not published_warehouse(settings).exists():
+        return None
+    return Build(**json.loads(path.read_text()))
+
+
+def read(settings: Settings, query: str) -> duckdb.DuckDBPyRelation:
+    """Ask the published warehouse.
+
+    Raises:
+        WarehouseError: nothing is published yet, or the query is wrong; the message is DuckDB's.
+    """
+    path = published_warehouse(settings)
+    if not path.exists():
+        raise WarehouseError("Nothing is published yet. Load and build the warehouse first: dvd-rental run.")
+    try:
+        relation = duckdb.connect(path, read_only=True).sql(query)
+    except duckdb.Error as error:
+        raise WarehouseError(f"The query failed. {error}") from error
+    if relation is None:
+        raise WarehouseError("The statement returns no rows. dvd-rental query reads; it does not change the warehouse.")
+    return relation

@@ -1,0 +1,63 @@
+"""What waits in the log, without taking it: which streams, and up to which LSN."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from dvd_rental_dagster.catalog import Stream
+from dvd_rental_dagster.errors import SlotError
+from dvd_rental_dagster.replication.lsn import parse_lsn
+from dvd_rental_dagster.replication.pgoutput import Tag, decode_relation
+from dvd_rental_dagster.replication.session import connect
+
+_PEEKED_CHANGES = 10_000
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Changes that the slot has not let go of: the LSN of the last, and the streams they belong to."""
+
+    lsn: int
+    streams: tuple[str, ...]
+
+
+def pending_changes(
+    source_url: str, streams: Sequence[Stream], *, publication: str, slot: str, limit: int = _PEEKED_CHANGES
+) -> Pending:
+    """Look at the log behind the slot's place; beyond ``limit`` changes every stream counts as changed.
+
+    Looking decodes from the slot's restart point each time, so it is bounded (PostgreSQL documentation, 9.28.6
+    "Replication Management Functions").
+
+    Raises:
+        SlotError: the slot is missing or in use.
+        SourceUnreachableError: no connection.
+    """
+    query = sql.SQL(
+        "select lsn::text, data from pg_catalog.pg_logical_slot_peek_binary_changes({}, null, {},"
+        " 'proto_version', '1', 'publication_names', {})"
+    ).format(sql.Literal(slot), sql.Literal(limit), sql.Literal(sql.Identifier(publication).as_string()))
+    with connect(source_url) as connection:
+        try:
+            messages = connection.execute(query).fetchall()
+        except psycopg.errors.ObjectInUse as error:
+            raise SlotError(f"Replication slot {slot} is in use: a sync is running.") from error
+        except psycopg.errors.UndefinedObject as error:
+            raise SlotError(f"The source has no replication slot {slot}. Run dvd-rental source prepare.") from error
+    if len(messages) >= limit:
+        return Pending(parse_lsn(messages[-1][0]), tuple(stream.name for stream in streams))
+    relations: dict[bytes, tuple[str, str]] = {}
+    changed: set[tuple[str, str]] = set()
+    for _, payload in messages:
+        tag, oid = payload[0], bytes(payload[1:5])
+        if tag == Tag.RELATION:
+            relation = decode_relation(payload)
+            relations[oid] = (relation.namespace, relation.name)
+        elif tag in {Tag.INSERT, Tag.UPDATE, Tag.DELETE}:
+            changed.add(relations[oid])
+        elif tag == Tag.TRUNCATE:
+            changed.update(relations.values())
+    names = tuple(stream.name for stream in streams if (stream.namespace, stream.name) in changed)
+    return Pending(parse_lsn(messages[-1][0]) if messages else 0, names)

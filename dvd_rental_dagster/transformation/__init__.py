@@ -1,0 +1,1 @@
+"""The dbt project, run in this process; it knows nothing of Dagster or the command line."""

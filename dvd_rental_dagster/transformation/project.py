@@ -1,0 +1,98 @@
+"""Where the dbt project is, and its manifest: parsed when a file of the project changed, else reused."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from dvd_rental_dagster.errors import GraphError
+from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
+
+DBT_PATH = PROJECT_ROOT / "dbt"
+_SOURCES = frozenset({".sql", ".yml", ".md", ".csv"})
+
+
+def target_path(settings: Settings) -> Path:
+    """Folder of everything that dbt writes."""
+    return settings.home / "dbt"
+
+
+def global_arguments(settings: Settings) -> list[str]:
+    """Where dbt finds the project and leaves its files; goes behind every subcommand."""
+    return [
+        "--project-dir", str(DBT_PATH),
+        "--profiles-dir", str(DBT_PATH),
+        "--target", settings.warehouse.value,
+        "--target-path", str(target_path(settings)),
+        "--log-path", str(settings.logs_path / "dbt"),
+    ]  # fmt: skip
+
+
+@contextmanager
+def environment(settings: Settings) -> Iterator[None]:
+    """What ``profiles.yml`` reads, for as long as dbt runs in this process."""
+    wanted = {
+        "DVD_RENTAL_DUCKDB_PATH": str(settings.duckdb_path),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def fingerprint() -> str:
+    """A digest of every file that the manifest is made from."""
+    digest = hashlib.sha256()
+    for path in sorted(DBT_PATH.rglob("*")):
+        if path.suffix in _SOURCES:
+            digest.update(str(path.relative_to(DBT_PATH)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def manifest(settings: Settings) -> dict[str, Any]:
+    """The project's manifest, parsed anew only when a file of the project changed.
+
+    Raises:
+        GraphError: dbt cannot parse the project; the message is dbt's own.
+    """
+    folder = target_path(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp, manifest_path = folder / "fingerprint", folder / "manifest.json"
+    current = f"{fingerprint()} {settings.warehouse.value}"
+    with FileLock(folder / "parse.lock"):
+        if not (manifest_path.exists() and stamp.exists() and stamp.read_text() == current):
+            stamp.unlink(missing_ok=True)
+            invoke(settings, ["parse", "--quiet"])
+            stamp.write_text(current)
+        parsed: dict[str, Any] = json.loads(manifest_path.read_text())
+    return parsed
+
+
+def invoke(
+    settings: Settings, arguments: Sequence[str], on_event: Callable[[Any], None] | None = None
+) -> Any:
+    """Run one dbt command in this process and return its result; ``on_event`` hears dbt's structured log.
+
+    Raises:
+        GraphError: dbt could not run the command.
+    """
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415  # takes seconds, and a fresh manifest needs none of it
+
+    with environment(settings):
+        outcome = dbtRunner(callbacks=[on_event] if on_event else []).invoke([*arguments, *global_arguments(settings)])
+    if outcome.exception is not None:
+        raise GraphError(f"dbt {arguments[0]} failed: {outcome.exception}") from outcome.exception
+    return outcome.result
