@@ -22,7 +22,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="DVD Rental from PostgreSQL by change data capture into a warehouse, through dbt to reports.\n\n"
-    "Start with `dvd-rental up`, then `dvd-rental run`, then `dvd-rental query \"select * from reports.rpt_revenue_monthly\"`.",
+    'Start with `dvd-rental up`, then `dvd-rental run`, then "
+    "`dvd-rental query "select * from reports.rpt_revenue_monthly"`.',
 )
 app.add_typer(source_cli.app, name="source")
 
@@ -58,7 +59,9 @@ def down() -> None:
 @app.command()
 def sync(
     form: FormatOption = Format.TABLE,
-    resync: Annotated[list[str] | None, typer.Option(help="A stream to load again from a snapshot; repeatable.")] = None,
+    resync: Annotated[
+        list[str] | None, typer.Option(help="A stream to load again from a snapshot; repeatable.")
+    ] = None,
 ) -> None:
     """Move what is pending in the source's log into the warehouse, and print what moved.
 
@@ -206,7 +209,9 @@ def ui(
 @app.command()
 def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    warehouse: Annotated[bool, typer.Option("--warehouse", help="Remove the warehouse only; the source stays.")] = False,
+    warehouse: Annotated[
+        bool, typer.Option("--warehouse", help="Remove the warehouse only; the source stays.")
+    ] = False,
 ) -> None:
     """Remove what the project made: the source, the warehouse, the published files and Dagster's records.
 

@@ -33,7 +33,13 @@ def progress_bar() -> Iterator[Progress]:
     if not err.is_terminal:
         yield _lines()
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with RichProgress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("Starting", total=None)
         yield _bar(bar, task)

@@ -1,6 +1,7 @@
 """Every error the project raises on purpose; each message says what was found and what to do about it.
 
-The command line prints ``DvdRentalError`` as one line and exits 1; any other exception is a bug and keeps its traceback.
+The command line prints ``DvdRentalError`` as one line and exits 1; any other exception is a bug and keeps its
+traceback.
 """
 
 

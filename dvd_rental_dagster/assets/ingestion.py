@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dagster import (
     AssetExecutionContext,
     AssetMaterialization,
-    AssetSpec,
     AssetsDefinition,
+    AssetSpec,
     MaterializeResult,
     Output,
     multi_asset,

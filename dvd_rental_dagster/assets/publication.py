@@ -20,7 +20,7 @@ def publication_assets(reports: Sequence[AssetKey]) -> AssetsDefinition:
                 PUBLISHED_KEY,
                 deps=list(reports),
                 group_name="published",
-                description="The warehouse as dashboards, extracts and queries read it, replaced as a whole after a run.",
+                description="The warehouse as dashboards and queries read it, replaced as a whole after a run.",
                 kinds={"duckdb", "file"},
                 owners=["team:data-engineering"],
             )

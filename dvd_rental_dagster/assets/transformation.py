@@ -43,15 +43,13 @@ def transformation_assets(settings: Settings) -> AssetsDefinition:
     parsed = manifest(settings)
     project = DbtProject(DBT_PATH, target_path=target_path(settings), profiles_dir=DBT_PATH)
 
-    @dbt_assets(
-        manifest=parsed, dagster_dbt_translator=translator, project=project, name="models", pool=WAREHOUSE_POOL
-    )
+    @dbt_assets(manifest=parsed, dagster_dbt_translator=translator, project=project, name="models", pool=WAREHOUSE_POOL)
     def models(context: AssetExecutionContext) -> Iterator[MaterializeResult[None] | AssetCheckResult]:
         """Build the selected models and run their tests; what lies below a failed test is not built."""
-        by_id = {
-            spec.metadata["dagster_dbt/unique_id"]: spec.key for spec in context.assets_def.specs
-        }
-        selected = [unique_id.rsplit(".", 1)[-1] for unique_id, key in by_id.items() if key in context.selected_asset_keys]
+        by_id = {spec.metadata["dagster_dbt/unique_id"]: spec.key for spec in context.assets_def.specs}
+        selected = [
+            unique_id.rsplit(".", 1)[-1] for unique_id, key in by_id.items() if key in context.selected_asset_keys
+        ]
         results = build(load_settings(), selected if context.is_subset else ())
         for result in results:
             if result.is_model and result.is_built:
@@ -72,7 +70,9 @@ def transformation_assets(settings: Settings) -> AssetsDefinition:
 
 
 def _materialization(key: AssetKey, result: NodeResult) -> MaterializeResult[None]:
-    return MaterializeResult(asset_key=key, metadata={"seconds": round(result.seconds, 3), "unique_id": result.unique_id})
+    return MaterializeResult(
+        asset_key=key, metadata={"seconds": round(result.seconds, 3), "unique_id": result.unique_id}
+    )
 
 
 def _check_result(key: AssetKey, name: str, result: NodeResult) -> AssetCheckResult:

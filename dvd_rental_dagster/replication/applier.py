@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,27 +24,22 @@ from dvd_rental_dagster.replication.table import Table, check_names
 _LOG_MODES = frozenset({SyncMode.INCREMENTAL_DEDUPED_HISTORY, SyncMode.INCREMENTAL_APPEND})
 
 
+@dataclass
 class Applier:
-    """Applies batches, truncates and relations to a destination and commits them with the ledger."""
+    """Applies batches, truncates and relations to a destination and commits them with the ledger.
 
-    def __init__(
-        self,
-        destination: Destination,
-        ledger: Ledger,
-        stamp: Stamp,
-        tables: dict[tuple[str, str], Table],
-        report: SyncReport,
-        read_types: Callable[[], TypeCatalog],
-    ) -> None:
-        self.ledger = ledger
-        self._destination = destination
-        self._stamp = stamp
-        self._tables = tables
-        self._report = report
-        self._read_types = read_types
-        self._types: TypeCatalog | None = None
-        self._relations: dict[int, Relation] = {}
-        self._open = False
+    ``tables`` holds the streams' tables by namespace and name; ``read_types`` reads the source's types anew.
+    """
+
+    destination: Destination
+    ledger: Ledger
+    stamp: Stamp
+    tables: dict[tuple[str, str], Table]
+    report: SyncReport
+    read_types: Callable[[], TypeCatalog]
+    _types: TypeCatalog | None = None
+    _relations: dict[int, Relation] = field(default_factory=dict)
+    _open: bool = False
 
     def apply_batch(self, messages: list[bytes | memoryview], transactions: Transactions) -> None:
         """Decode the row messages and apply them, table by table."""
@@ -64,8 +59,8 @@ class Applier:
                 if column.kind is Kind.ARRAY:
                     changes.columns[column.name] = arrays_to_json(changes.columns[column.name], column.element)
             self._begin()
-            self._destination.apply(table, state, changes)
-            stream = self._report.streams[table.stream.name]
+            self.destination.apply(table, state, changes)
+            stream = self.report.streams[table.stream.name]
             rekeyed = int(changes.rekeyed.sum())
             counts = np.bincount(changes.operation, minlength=len(Operation))
             stream.inserted += int(counts[Operation.INSERT])
@@ -84,13 +79,13 @@ class Applier:
         if announced == [(column.name, column.type_oid, column.type_modifier) for column in table.columns]:
             return
         if self._types is None or not all(self._types.knows(type_oid) for _, type_oid, _ in announced):
-            self._types = self._read_types()
+            self._types = self.read_types()
         after = Table(table.stream, tuple(self._types.column(*fields) for fields in announced))
         check_names(after.stream, after.columns)
         self._begin()
-        self._destination.evolve(table, after)
-        self._tables[relation.namespace, relation.name] = after
         state = replace(self.ledger.streams[after.stream.name], columns=after.columns)
+        self.destination.evolve(table, after, state)
+        self.tables[relation.namespace, relation.name] = after
         self.ledger = replace(self.ledger, streams={**self.ledger.streams, after.stream.name: state})
 
     def apply_truncate(self, truncate: Truncate, lsn: int, commit_lsn: int, committed_at: int) -> None:
@@ -103,8 +98,8 @@ class Applier:
             if commit_lsn < state.snapshot_lsn:
                 continue
             self._begin()
-            stream = self._report.streams[table.stream.name]
-            stream.truncated += self._destination.truncate(table, state, lsn, committed_at)
+            stream = self.report.streams[table.stream.name]
+            stream.truncated += self.destination.truncate(table, state, lsn, committed_at)
             stream.lsn = max(stream.lsn, lsn)
 
     def commit(self, lsn: int, committed_at: int | None) -> int:
@@ -113,22 +108,22 @@ class Applier:
         self.ledger = replace(
             self.ledger,
             lsn=lsn,
-            sync_id=self._stamp.sync_id,
-            extracted_at=self._stamp.extracted_at,
+            sync_id=self.stamp.sync_id,
+            extracted_at=self.stamp.extracted_at,
             committed_at=committed_at if committed_at is not None else self.ledger.committed_at,
         )
-        self._destination.commit(self.ledger)
+        self.destination.commit(self.ledger)
         self._open = False
         return lsn
 
     def _begin(self) -> None:
         if not self._open:
-            self._destination.begin(self._stamp)
+            self.destination.begin(self.stamp)
             self._open = True
 
     def _table(self, relation: Relation) -> Table | None:
         """The stream's table; none for a table of the publication that is no stream, or is not read from the log."""
-        table = self._tables.get((relation.namespace, relation.name))
+        table = self.tables.get((relation.namespace, relation.name))
         return table if table is not None and table.stream.mode in _LOG_MODES else None
 
 
@@ -174,5 +169,3 @@ class Worker:
             wait([first], timeout=1)
             self._while_waiting()
         self._pending.popleft().result()
-
-

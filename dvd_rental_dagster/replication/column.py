@@ -95,8 +95,8 @@ class TypeCatalog:
         self._types = {
             oid: _PgType(*fields)
             for oid, *fields in connection.execute(
-                "select oid::int8, typname, typtype::text, typcategory::text, typelem::int8, typbasetype::int8, typtypmod"
-                " from pg_catalog.pg_type"
+                "select oid::int8, typname, typtype::text, typcategory::text, typelem::int8, typbasetype::int8,"
+                " typtypmod from pg_catalog.pg_type"
             )
         }
 
@@ -114,12 +114,13 @@ class TypeCatalog:
             return Column(name, type_oid, type_modifier, found.name, Kind.ARRAY, element=element.name)
         if found.name == "numeric" and found.typtype == "b":
             return self._numeric(name, type_oid, type_modifier, modifier)
-        kind = _KINDS.get(found.name, Kind.TEXT) if found.typtype == "b" else Kind.TEXT
-        return Column(name, type_oid, type_modifier, found.name if found.typtype == "b" else "text_of_" + found.typtype, kind)
+        if found.typtype != "b":
+            return Column(name, type_oid, type_modifier, "text", Kind.TEXT)
+        return Column(name, type_oid, type_modifier, found.name, _KINDS.get(found.name, Kind.TEXT))
 
     @staticmethod
     def _numeric(name: str, type_oid: int, type_modifier: int, modifier: int) -> Column:
-        """numeric's modifier holds precision and scale, offset by the four bytes of a varlena header."""
+        """Numeric's modifier holds precision and scale, offset by the four bytes of a varlena header."""
         if modifier >= 0:
             precision = ((modifier - 4) >> 16) & 0xFFFF
             scale = ((modifier - 4) & 0x7FF ^ 0x400) - 0x400

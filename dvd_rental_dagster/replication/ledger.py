@@ -33,7 +33,8 @@ class Ledger:
     """The place up to which the log is in the warehouse.
 
     ``lsn`` in bytes; ``sync_id`` counts the syncs that wrote; ``extracted_at`` is the instant that the last of them
-    stamped on its rows, ``committed_at`` the commit time of the last source transaction, both in microseconds since 1970.
+    stamped on its rows, ``committed_at`` the commit time of the last source transaction, both in microseconds since
+    1970.
     """
 
     identity: SourceIdentity

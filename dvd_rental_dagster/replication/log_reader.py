@@ -41,7 +41,7 @@ class LogReader:
         self._commits: list[tuple[int, Future[object]]] = []
 
     def read(self, start_lsn: int, target_lsn: int) -> int:
-        """Read from ``start_lsn`` until the server has sent everything up to ``target_lsn``; return the transactions."""
+        """Read from ``start_lsn`` until the server has sent everything up to ``target_lsn``; count the transactions."""
         count = 0
         committed_at: int | None = None
         for message in self._stream.messages(target_lsn):
@@ -57,7 +57,9 @@ class LogReader:
             elif tag == Tag.COMMIT:
                 count += 1
                 committed_at = self._begin.committed_at
-                self._end_transaction(decode_commit(bytes(message[HEADER_LENGTH:])), committed_at, start_lsn, target_lsn)
+                self._end_transaction(
+                    decode_commit(bytes(message[HEADER_LENGTH:])), committed_at, start_lsn, target_lsn
+                )
             elif tag == Tag.RELATION:
                 self._define(bytes(message[HEADER_LENGTH:]))
             elif tag == Tag.TRUNCATE:

@@ -1,7 +1,7 @@
 """The messages of the logical decoding plugin pgoutput, protocol version 1, that frame the rows.
 
-PostgreSQL documentation, 54.9 "Logical Replication Message Formats". Rows themselves (insert, update, delete) are decoded
-by whole batches in ``rows``.
+PostgreSQL documentation, 54.9 "Logical Replication Message Formats". Rows themselves (insert, update, delete) are
+decoded by whole batches in ``rows``.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""Row messages of the log, a batch at a time, to Arrow: one numpy operation a column instead of one Python call a value.
+"""Row messages of the log to Arrow, a batch at a time: one numpy operation a column, not one Python call a value.
 
-A batch is the messages end to end in one buffer. Values are the text that the server sent, as Arrow string views into that
-buffer, so nothing is copied; a destination casts them to its columns' types.
+A batch is the messages end to end in one buffer. Values are the text that the server sent, as Arrow string views into
+that buffer, so nothing is copied; a destination casts them to its columns' types.
 PostgreSQL documentation, 54.9 "Logical Replication Message Formats", TupleData.
 """
 
@@ -107,17 +107,15 @@ class _Buffer:
     def views(self, values: _Values) -> npt.NDArray[np.uint64]:
         """Arrow's string views (Arrow's columnar format, "Variable-size Binary View Layout"), two words a value.
 
-        The first holds the length and the first four bytes; the second the next eight bytes of a value of at most twelve,
-        else the value's place in the buffer. Short values are therefore equal when their views are.
+        The first holds the length and the first four bytes; the second the next eight bytes of a value of at most
+        twelve, else the value's place in the buffer. Short values are therefore equal when their views are.
         """
         length = values.length.astype(np.uint64)
         first = self.little_32[values.start].astype(np.uint64) & _FIRST_BYTES[np.minimum(values.length, 4)]
         views = np.empty((len(length), 2), dtype=np.uint64)
         views[:, 0] = length | (first << np.uint64(32))
         inline = self.little_64[values.start + 4] & _NEXT_BYTES[np.clip(values.length - 4, 0, 8)]
-        views[:, 1] = np.where(
-            values.length > _INLINE, values.start.astype(np.uint64) << np.uint64(32), inline
-        )
+        views[:, 1] = np.where(values.length > _INLINE, values.start.astype(np.uint64) << np.uint64(32), inline)
         return views
 
     def array(self, values: _Values) -> pa.Array:

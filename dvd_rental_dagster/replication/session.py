@@ -28,12 +28,12 @@ _CONNECT_TIMEOUT_SECONDS = 10
 
 def pinned(url: str) -> str:
     """The connection string with the settings pinned and a bounded wait for the server."""
-    parameters = conninfo_to_dict(url)
+    parameters: dict[str, Any] = dict(conninfo_to_dict(url))
     options = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
     parameters["options"] = f"{parameters.get('options') or ''} {options}".strip()
-    parameters.setdefault("connect_timeout", _CONNECT_TIMEOUT_SECONDS)
+    parameters.setdefault("connect_timeout", str(_CONNECT_TIMEOUT_SECONDS))
     parameters.setdefault("application_name", "dvd-rental")
-    return make_conninfo(**parameters)
+    return make_conninfo("", **parameters)
 
 
 def connect(url: str) -> Connection[Any]:

@@ -93,7 +93,8 @@ def check_slot(connection: Connection[Any], name: str, identity: SourceIdentity,
     """
     slot = read_slot(connection, name)
     if slot is None:
-        raise SlotError(f"The source has no replication slot {name}. {_PREPARE}" + (f" Then: {_RESYNC}" if ledger else ""))
+        again = f" Then: {_RESYNC}" if ledger else ""
+        raise SlotError(f"The source has no replication slot {name}. {_PREPARE}{again}")
     if slot.plugin != "pgoutput" or slot.database != connection.info.dbname:
         raise SlotError(
             f"Replication slot {name} belongs to database {slot.database or 'none'} with plugin {slot.plugin or 'none'}; "
@@ -141,9 +142,7 @@ def check_publication(connection: Connection[Any], publication: str, tables: set
     Raises:
         PublicationError: the publication does not exist, or lacks a table.
     """
-    if not connection.execute(
-        "select 1 from pg_catalog.pg_publication where pubname = %s", (publication,)
-    ).fetchone():
+    if not connection.execute("select 1 from pg_catalog.pg_publication where pubname = %s", (publication,)).fetchone():
         raise PublicationError(f"The source has no publication {publication}. {_PREPARE}")
     published = set(
         connection.execute(

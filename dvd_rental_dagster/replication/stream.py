@@ -134,9 +134,9 @@ def open_stream(url: str, slot: str, publication: str, start_lsn: int) -> Iterat
         SlotError: the slot cannot be read: it is in use, or its log is gone.
         SourceUnreachableError: the connection cannot be made, or breaks.
     """
-    command = sql.SQL(
-        "START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {})"
-    ).format(sql.Identifier(slot), sql.SQL(format_lsn(start_lsn)), sql.Literal(_quoted_name(publication)))
+    command = sql.SQL("START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {})").format(
+        sql.Identifier(slot), sql.SQL(format_lsn(start_lsn)), sql.Literal(_quoted_name(publication))
+    )
     with closing(connect_replication(url)) as connection:
         pgconn = connection.pgconn
         pgconn.send_query(command.as_bytes(connection))

@@ -5,18 +5,19 @@ Streams that the warehouse does not hold yet are loaded first, all from one snap
 
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from psycopg import Connection
 
 from dvd_rental_dagster.catalog import Stream, SyncMode
+from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.replication.applier import Applier, Worker
 from dvd_rental_dagster.replication.column import TypeCatalog
 from dvd_rental_dagster.replication.destinations import Destination
 from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity, Stamp, StreamState
 from dvd_rental_dagster.replication.log_reader import LogReader
-from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.replication.report import StreamReport, SyncReport
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import (
@@ -67,41 +68,30 @@ def sync(
     return report
 
 
+@dataclass(frozen=True)
 class _Sync:
-    def __init__(
-        self,
-        source_url: str,
-        source: Connection[Any],
-        destination: Destination,
-        streams: Sequence[Stream],
-        publication: str,
-        slot: str,
-        progress: Progress,
-    ) -> None:
-        self._source_url = source_url
-        self._source = source
-        self._destination = destination
-        self._streams = streams
-        self._publication = publication
-        self._slot = slot
-        self._progress = progress
+    source_url: str
+    source: Connection[Any]
+    destination: Destination
+    streams: Sequence[Stream]
+    publication: str
+    slot: str
+    progress: Progress
 
     def execute(self, resync: frozenset[str]) -> SyncReport:
-        ledger = self._destination.read_ledger()
-        identity = read_identity(self._source)
-        anew = ledger is None or all(stream.name in resync for stream in self._streams)
-        check_slot(self._source, self._slot, identity, None if anew else ledger)
-        check_publication(
-            self._source, self._publication, {(stream.namespace, stream.name) for stream in self._streams}
-        )
+        ledger = self.destination.read_ledger()
+        identity = read_identity(self.source)
+        anew = ledger is None or all(stream.name in resync for stream in self.streams)
+        check_slot(self.source, self.slot, identity, None if anew else ledger)
+        check_publication(self.source, self.publication, {(stream.namespace, stream.name) for stream in self.streams})
         last_extracted_at = ledger.extracted_at if ledger else 0
         stamp = Stamp(
             sync_id=(ledger.sync_id if ledger else 0) + 1,
             extracted_at=max(int(time.time() * 1_000_000), last_extracted_at + 1),
         )
         report = SyncReport(stamp.sync_id, ledger.lsn if ledger else 0, ledger.lsn if ledger else 0)
-        report.streams = {stream.name: StreamReport(stream.name) for stream in self._streams}
-        due = [stream for stream in self._streams if self._is_due(stream, ledger, resync)]
+        report.streams = {stream.name: StreamReport(stream.name) for stream in self.streams}
+        due = [stream for stream in self.streams if self._is_due(stream, ledger, resync)]
         if due:
             ledger = self._load(due, None if anew else ledger, ledger, identity, stamp, report)
         assert ledger is not None  # noqa: S101  # without one every stream was due
@@ -127,21 +117,21 @@ class _Sync:
     ) -> Ledger:
         """Load the streams from one snapshot, in one transaction of the warehouse."""
         states = dict(known.streams) if known else {}
-        with exported_snapshot(self._source_url, self._source, self._slot) as snapshot:
-            types = TypeCatalog(self._source)
-            self._destination.begin(stamp)
-            with snapshot_reader(self._source_url, snapshot.name) as reader:
+        with exported_snapshot(self.source_url, self.source, self.slot) as snapshot:
+            types = TypeCatalog(self.source)
+            self.destination.begin(stamp)
+            with snapshot_reader(self.source_url, snapshot.name) as reader:
                 for number, stream in enumerate(due):
-                    self._progress("Loading " + stream.name, number, len(due))
+                    self.progress("Loading " + stream.name, number, len(due))
                     started = time.perf_counter()
-                    table = read_table(self._source, types, stream)
+                    table = read_table(self.source, types, stream)
                     before = states.get(stream.name)
-                    if before is not None and before.columns != table.columns:
-                        self._destination.evolve(Table(stream, before.columns), table)
                     generation = before.generation + 1 if before else 0
                     state = StreamState(generation, stream.mode, snapshot.lsn, table.columns)
+                    if before is not None and before.columns != table.columns:
+                        self.destination.evolve(Table(stream, before.columns), table, state)
                     with reader.rows(table) as rows:
-                        loaded = self._destination.load(table, state, rows, snapshot.floor_lsn)
+                        loaded = self.destination.load(table, state, rows, snapshot.floor_lsn)
                     states[stream.name] = state
                     stream_report = report.streams[stream.name]
                     stream_report.snapshot = loaded
@@ -149,34 +139,32 @@ class _Sync:
                     stream_report.seconds = time.perf_counter() - started
             ledger = Ledger(
                 identity,
-                self._slot,
+                self.slot,
                 continued.lsn if continued else snapshot.lsn,
                 stamp.sync_id,
                 stamp.extracted_at,
                 known.committed_at if known else stamp.extracted_at,
                 states,
             )
-            self._destination.commit(ledger)
-        self._progress("Loading", len(due), len(due))
+            self.destination.commit(ledger)
+        self.progress("Loading", len(due), len(due))
         report.end_lsn = ledger.lsn
         return ledger
 
     def _follow(self, ledger: Ledger, stamp: Stamp, report: SyncReport) -> None:
         """Apply the log from the ledger's place to where it ends now."""
-        target = flushed_lsn(self._source)
+        target = flushed_lsn(self.source)
         if target <= ledger.lsn:
             return
         tables = {
             (stream.namespace, stream.name): Table(stream, ledger.streams[stream.name].columns)
-            for stream in self._streams
+            for stream in self.streams
         }
-        with open_stream(self._source_url, self._slot, self._publication, ledger.lsn) as stream:
+        with open_stream(self.source_url, self.slot, self.publication, ledger.lsn) as stream:
             worker = Worker(stream.keep_alive)
-            applier = Applier(
-                self._destination, ledger, stamp, tables, report, partial(TypeCatalog, self._source)
-            )
+            applier = Applier(self.destination, ledger, stamp, tables, report, partial(TypeCatalog, self.source))
             try:
-                reader = LogReader(stream, worker, applier, self._progress)
+                reader = LogReader(stream, worker, applier, self.progress)
                 report.transactions = reader.read(ledger.lsn, target)
             finally:
                 worker.close()

@@ -9,7 +9,6 @@ from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.settings import Settings
 from dvd_rental_dagster.transformation.project import invoke
 
-
 _RESULTS = frozenset({"LogModelResult", "LogTestResult"})
 """dbt's events that carry a node's place among all."""
 
@@ -65,7 +64,6 @@ def build(
     if full_refresh:
         arguments.append("--full-refresh")
 
-
     def hear(event: Any) -> None:
         if event.info.name in _RESULTS:
             is_test = event.info.name == "LogTestResult"
@@ -74,8 +72,6 @@ def build(
 
     result = invoke(settings, arguments, hear)
     return [
-        NodeResult(
-            node.node.unique_id, Status(node.status), node.execution_time, node.message or "", node.failures
-        )
+        NodeResult(node.node.unique_id, Status(node.status), node.execution_time, node.message or "", node.failures)
         for node in result.results
     ]

@@ -81,9 +81,7 @@ def manifest(settings: Settings) -> dict[str, Any]:
     return parsed
 
 
-def invoke(
-    settings: Settings, arguments: Sequence[str], on_event: Callable[[Any], None] | None = None
-) -> Any:
+def invoke(settings: Settings, arguments: Sequence[str], on_event: Callable[[Any], None] | None = None) -> Any:
     """Run one dbt command in this process and return its result; ``on_event`` hears dbt's structured log.
 
     Raises:

@@ -14,8 +14,8 @@ class Destination(Protocol):
     """What the engine asks of a warehouse.
 
     Everything between ``begin`` and ``commit`` becomes visible at once, the ledger with it, or not at all: a process
-    killed in between leaves what the last ``commit`` left. ``raw`` holds what the stream's mode says, ``history`` one row
-    for every version of every row. Changes arrive in the order of the log; a table's changes are applied in that order.
+    killed in between leaves what the last ``commit`` left. ``raw`` holds what the stream's mode says, ``history`` one
+    row for every version of every row. Changes arrive in the order of the log and are applied in that order.
     """
 
     def __enter__(self) -> Self:
@@ -50,7 +50,7 @@ class Destination(Protocol):
     def truncate(self, table: Table, state: StreamState, lsn: int, committed_at: int) -> int:
         """Empty the stream in ``raw``, write a delete a row to ``history`` and return the number of rows."""
 
-    def evolve(self, before: Table, after: Table) -> None:
+    def evolve(self, before: Table, after: Table, state: StreamState) -> None:
         """Change the stream's columns as the source changed them.
 
         Raises:
