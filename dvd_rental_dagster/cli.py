@@ -22,8 +22,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="DVD Rental from PostgreSQL by change data capture into a warehouse, through dbt to reports.\n\n"
-    'Start with `dvd-rental up`, then `dvd-rental run`, then "
-    "`dvd-rental query "select * from reports.rpt_revenue_monthly"`.',
+    "Start with `dvd-rental up`, then `dvd-rental run`, then ask with `dvd-rental query`.",
 )
 app.add_typer(source_cli.app, name="source")
 
@@ -145,7 +144,7 @@ def demo() -> None:
     Example: `dvd-rental demo`
     """
     from dvd_rental_dagster.answers import print_answers  # noqa: PLC0415
-    from dvd_rental_dagster.ingestion import is_current  # noqa: PLC0415
+    from dvd_rental_dagster.freshness import is_current  # noqa: PLC0415
     from dvd_rental_dagster.source.endpoint import ensure_source  # noqa: PLC0415
 
     settings = load_settings()
@@ -169,8 +168,8 @@ def query(
     """
     from dvd_rental_dagster.publication import read  # noqa: PLC0415
 
-    with read(load_settings(), statement) as answer:
-        print_rows(answer.columns, answer.rows, form)
+    answer = read(load_settings(), statement)
+    print_rows(answer.columns, answer.fetchall(), form)
 
 
 @app.command()
@@ -200,10 +199,12 @@ def ui(
         ensure_source(settings, progress)
     out.print(f"Dagster's UI: http://127.0.0.1:{port} (Ctrl-C stops it)")
     command = [
-        sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT_ROOT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port),
+        sys.executable, "-m", "dagster", "dev",
+        "-w", str(PROJECT_ROOT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port),
     ]  # fmt: skip
     os.chdir(PROJECT_ROOT)
-    os.execve(sys.executable, command, {**os.environ, "DAGSTER_HOME": dagster_home(settings)})
+    os.environ["DAGSTER_HOME"] = dagster_home(settings)
+    os.execv(sys.executable, command)  # noqa: S606  # in place of this process, so that Ctrl-C reaches it alone
 
 
 @app.command()
@@ -217,7 +218,7 @@ def reset(
 
     Examples: `dvd-rental reset`, `dvd-rental reset --warehouse --yes`
     """
-    from dvd_rental_dagster.source.endpoint import remove_source, reset_slot  # noqa: PLC0415
+    from dvd_rental_dagster.source.endpoint import remove_source  # noqa: PLC0415
 
     settings = load_settings()
     what = "the warehouse and what was published from it" if warehouse else f"everything in {settings.home}"
@@ -225,13 +226,13 @@ def reset(
         raise typer.Exit(1)
     settings.duckdb_path.unlink(missing_ok=True)
     settings.duckdb_path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
-    shutil.rmtree(settings.published_path, ignore_errors=True)
-    if warehouse:
-        reset_slot(settings)
-    else:
+    if settings.published_path.exists():
+        shutil.rmtree(settings.published_path)
+    if not warehouse:
         remove_source(settings)
-        shutil.rmtree(settings.home, ignore_errors=True)
-    out.print(f"Removed {what}.", markup=False)
+        if settings.home.exists():
+            shutil.rmtree(settings.home)
+    out.print(f"Removed {what}.", markup=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -41,9 +41,9 @@ class Applier:
     _relations: dict[int, Relation] = field(default_factory=dict)
     _open: bool = False
 
-    def apply_batch(self, messages: list[bytes | memoryview], transactions: Transactions) -> None:
+    def apply_batch(self, buffer: bytearray, starts: list[int], transactions: Transactions) -> None:
         """Decode the row messages and apply them, table by table."""
-        batch = Batch(messages, transactions)
+        batch = Batch(buffer, starts, transactions)
         for oid, indices in batch.by_relation():
             relation = self._relations[oid]
             table = self._table(relation)

@@ -5,13 +5,14 @@ warehouse commit, so that no reader sees half of one.
 """
 
 from concurrent.futures import Future
+from struct import Struct
 
+from dvd_rental_dagster.errors import ProtocolError, SlotError
 from dvd_rental_dagster.progress import Progress
 from dvd_rental_dagster.replication.applier import Applier, Worker
 from dvd_rental_dagster.replication.pgoutput import (
     HEADER_LENGTH,
     Begin,
-    Commit,
     Tag,
     decode_begin,
     decode_commit,
@@ -20,94 +21,195 @@ from dvd_rental_dagster.replication.pgoutput import (
 )
 from dvd_rental_dagster.replication.rows import Transactions
 from dvd_rental_dagster.replication.stream import LogStream
+from dvd_rental_dagster.replication.wire import COPY_DATA, server_message
 
-_BATCH_BYTES = 16 << 20
+BATCH_BYTES = 16 << 20
+"""Bytes of the log that one batch holds at most, unless a single message is larger."""
+
+_LENGTH = Struct("!I")
+_FRAME = 5
+_XLOG_DATA = ord("w")
+_KEEPALIVE = ord("k")
+_ERROR = ord("E")
 _ROWS = frozenset({Tag.INSERT.value, Tag.UPDATE.value, Tag.DELETE.value})
+_RESUME = "Run the sync again: it goes on where it stopped."
 
 
 class LogReader:
-    """Groups the log's messages into batches and commits."""
+    """Groups the log's messages into batches and commits; the batch's buffer is filled straight from the wire."""
 
     def __init__(self, stream: LogStream, worker: Worker, applier: Applier, progress: Progress) -> None:
         self._stream = stream
         self._worker = worker
         self._applier = applier
         self._progress = progress
-        self._rows: list[bytes | memoryview] = []
-        self._bytes = 0
+        self._buffer = bytearray(BATCH_BYTES)
+        self._filled = 0
+        self._parsed = 0
+        self._rows: list[int] = []
         self._transactions = Transactions([], [], [])
         self._definitions: dict[bytes, bytes] = {}
         self._begin = Begin(0, 0)
+        self._open = False
+        self._count = 0
+        self._target_lsn = 0
+        self._committed_lsn = 0
+        self._uncommitted = False
+        self._committed_at: int | None = None
         self._commits: list[tuple[int, Future[object]]] = []
 
     def read(self, start_lsn: int, target_lsn: int) -> int:
-        """Read from ``start_lsn`` until the server has sent everything up to ``target_lsn``; count the transactions."""
-        count = 0
-        committed_at: int | None = None
-        for message in self._stream.messages(target_lsn):
-            tag = message[HEADER_LENGTH]
-            if tag in _ROWS:
-                self._rows.append(message)
-                self._bytes += len(message)
-                if self._bytes > _BATCH_BYTES:
-                    self._flush()
-            elif tag == Tag.BEGIN:
-                self._begin = decode_begin(bytes(message[HEADER_LENGTH:]))
-                self._note_transaction()
-            elif tag == Tag.COMMIT:
-                count += 1
-                committed_at = self._begin.committed_at
-                self._end_transaction(
-                    decode_commit(bytes(message[HEADER_LENGTH:])), committed_at, start_lsn, target_lsn
-                )
-            elif tag == Tag.RELATION:
-                self._define(bytes(message[HEADER_LENGTH:]))
-            elif tag == Tag.TRUNCATE:
-                self._truncate(message)
+        """Read from ``start_lsn`` until the server has sent everything up to ``target_lsn``; count the transactions.
+
+        Raises:
+            SourceUnreachableError: the connection broke.
+            SlotError: the server ended the stream.
+            ProtocolError: the server sent what its protocol does not allow.
+        """
+        self._target_lsn = target_lsn
+        while not self._has_arrived():
+            self._make_room()
+            with memoryview(self._buffer) as space:
+                self._filled += self._stream.receive_into(space[self._filled :])
+            self._parse()
+            self._acknowledge()
+            done = max(self._committed_lsn - start_lsn, 0)
+            self._progress("Reading the log", done, max(target_lsn - start_lsn, done))
         self._flush()
-        end_lsn = self._stream.received_lsn
-        self._worker.submit(self._applier.commit, end_lsn, committed_at)
+        end_lsn = max(self._stream.received_lsn, self._committed_lsn)
+        self._worker.submit(self._applier.commit, end_lsn, self._committed_at)
         self._worker.drain()
         self._stream.acknowledge(end_lsn)
-        return count
+        return self._count
+
+    def _has_arrived(self) -> bool:
+        """Whether the server has sent everything up to the target; a transaction that began is read to its end."""
+        return not self._open and self._stream.received_lsn >= self._target_lsn
+
+    def _make_room(self) -> None:
+        """Flush a full buffer; grow it when one message alone is larger."""
+        if self._filled < len(self._buffer):
+            return
+        if self._rows:
+            self._flush()
+        elif self._parsed:
+            self._start_buffer()
+        else:
+            self._buffer += bytes(len(self._buffer))
+
+    def _parse(self) -> None:
+        """Go through the whole frames in the buffer, up to the target; rows are noted, and decoded by the batch."""
+        buffer, position, filled = self._buffer, self._parsed, self._filled
+        note_row = self._rows.append
+        length_at = _LENGTH.unpack_from
+        while position + _FRAME <= filled:
+            end = position + 1 + length_at(buffer, position + 1)[0]
+            if end > filled:
+                break
+            message = position + _FRAME
+            if buffer[position] != COPY_DATA:
+                self._raise_end(buffer[position], bytes(buffer[message:end]))
+            if buffer[message] == _XLOG_DATA:
+                if buffer[message + HEADER_LENGTH] in _ROWS:
+                    note_row(message)
+                else:
+                    self._parsed = position = end
+                    if self._control(bytes(buffer[message:end])):
+                        buffer, position, filled = self._buffer, self._parsed, self._filled
+                        note_row = self._rows.append
+                    if self._has_arrived():
+                        return
+                    continue
+            elif buffer[message] == _KEEPALIVE:
+                self._stream.note_keepalive(bytes(buffer[message:end]))
+                if self._has_arrived():
+                    self._parsed = end
+                    return
+            else:
+                raise ProtocolError(f"The log has a message of unknown kind {buffer[message]}. {_RESUME}")
+            position = end
+        self._parsed = position
+
+    def _control(self, message: bytes) -> bool:
+        """Handle a message that frames rows; tell whether the buffer was handed over."""
+        tag, payload = message[HEADER_LENGTH], message[HEADER_LENGTH:]
+        if tag == Tag.BEGIN:
+            self._begin = decode_begin(payload)
+            self._open = True
+            self._note_transaction()
+        elif tag == Tag.COMMIT:
+            return self._end_transaction(payload)
+        elif tag == Tag.RELATION:
+            return self._define(payload)
+        elif tag == Tag.TRUNCATE:
+            self._flush()
+            lsn = int.from_bytes(message[1:9])
+            self._worker.submit(
+                self._applier.apply_truncate,
+                decode_truncate(payload),
+                lsn,
+                self._begin.commit_lsn,
+                self._begin.committed_at,
+            )
+            return True
+        return False
 
     def _note_transaction(self) -> None:
         self._transactions.first.append(len(self._rows))
         self._transactions.committed_at.append(self._begin.committed_at)
         self._transactions.commit_lsn.append(self._begin.commit_lsn)
 
-    def _end_transaction(self, commit: Commit, committed_at: int, start_lsn: int, target_lsn: int) -> None:
-        if self._bytes > _BATCH_BYTES // 2:
-            self._flush()
-            future = self._worker.submit(self._applier.commit, commit.end_lsn, committed_at)
-            self._commits.append((commit.end_lsn, future))
-            self._progress("Reading the log", commit.end_lsn - start_lsn, max(target_lsn - start_lsn, 1))
+    def _end_transaction(self, payload: bytes) -> bool:
+        """Commit to the warehouse at the end of the transaction that fills half a batch, or ends an oversized one."""
+        commit = decode_commit(payload)
+        self._open = False
+        self._count += 1
+        self._committed_at = self._begin.committed_at
+        self._committed_lsn = commit.end_lsn
+        if not self._uncommitted and self._parsed < BATCH_BYTES // 2:
+            return False
+        self._flush()
+        future = self._worker.submit(self._applier.commit, commit.end_lsn, self._committed_at)
+        self._commits.append((commit.end_lsn, future))
+        self._uncommitted = False
+        return True
+
+    def _define(self, payload: bytes) -> bool:
+        """The server repeats definitions freely; only a new one ends the batch."""
+        oid = payload[1:5]
+        if self._definitions.get(oid) == payload:
+            return False
+        self._definitions[oid] = payload
+        self._flush()
+        self._worker.submit(self._applier.apply_relation, decode_relation(payload))
+        return True
+
+    def _acknowledge(self) -> None:
+        """Acknowledge what the worker has committed since."""
         while self._commits and self._commits[0][1].done():
             lsn, future = self._commits.pop(0)
             future.result()
             self._stream.acknowledge(lsn)
 
-    def _define(self, payload: bytes) -> None:
-        """The server repeats definitions freely; only a new one ends the batch."""
-        oid = payload[1:5]
-        if self._definitions.get(oid) == payload:
-            return
-        self._definitions[oid] = payload
-        self._flush()
-        self._worker.submit(self._applier.apply_relation, decode_relation(payload))
-
-    def _truncate(self, message: bytes | memoryview) -> None:
-        self._flush()
-        lsn = int.from_bytes(message[1:9])
-        truncate = decode_truncate(bytes(message[HEADER_LENGTH:]))
-        self._worker.submit(
-            self._applier.apply_truncate, truncate, lsn, self._begin.commit_lsn, self._begin.committed_at
-        )
-
     def _flush(self) -> None:
-        """Hand over the rows so far; the running transaction goes on in the next batch."""
+        """Hand over the rows so far, if any; the running transaction goes on in the next batch."""
         if self._rows:
-            self._worker.submit(self._applier.apply_batch, self._rows, self._transactions)
-        self._rows, self._bytes = [], 0
+            self._worker.submit(self._applier.apply_batch, self._buffer, self._rows, self._transactions)
+            self._uncommitted = True
+            self._start_buffer()
+        self._rows = []
         self._transactions = Transactions([], [], [])
-        self._note_transaction()
+        if self._open:
+            self._note_transaction()
+
+    def _start_buffer(self) -> None:
+        """Begin a new buffer with what is not parsed yet."""
+        rest = self._buffer[self._parsed : self._filled]
+        self._buffer = bytearray(max(BATCH_BYTES, 2 * len(rest)))
+        self._buffer[: len(rest)] = rest
+        self._parsed, self._filled = 0, len(rest)
+
+    @staticmethod
+    def _raise_end(kind: int, payload: bytes) -> None:
+        reason = server_message(payload) if kind == _ERROR else "it sent no reason"
+        raise SlotError(f"The source ended the log stream: {reason}. {_RESUME}")

@@ -5,7 +5,7 @@ that buffer, so nothing is copied; a destination casts them to its columns' type
 PostgreSQL documentation, 54.9 "Logical Replication Message Formats", TupleData.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, TypeAlias
@@ -91,9 +91,9 @@ class _Values:
 class _Buffer:
     """A batch's bytes, readable at any offset as big-endian or little-endian words."""
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.bytes = np.frombuffer(data, dtype=np.uint8)
+    def __init__(self, data: bytearray) -> None:
+        self.data = data + _PADDING
+        self.bytes = np.frombuffer(self.data, dtype=np.uint8)
         self.big_16 = self._words(">u2")
         self.big_32 = self._words(">u4")
         self.big_64 = self._words(">u8")
@@ -128,12 +128,14 @@ class _Buffer:
 
 
 class Batch:
-    """Row messages of many tables and transactions, as they came off the wire."""
+    """Row messages of many tables and transactions, as they came off the wire.
 
-    def __init__(self, messages: Sequence[bytes | memoryview], transactions: Transactions) -> None:
-        lengths = np.fromiter(map(len, messages), dtype=np.int64, count=len(messages))
-        self._starts: Positions = np.cumsum(lengths) - lengths
-        self._buffer = _Buffer(b"".join(messages) + _PADDING)
+    ``buffer`` holds them, ``starts`` says where each one's XLogData begins.
+    """
+
+    def __init__(self, buffer: bytearray, starts: list[int], transactions: Transactions) -> None:
+        self._starts: Positions = np.array(starts, dtype=np.int64)
+        self._buffer = _Buffer(buffer)
         self._transactions = transactions
         self._tags = self._buffer.bytes[self._starts + HEADER_LENGTH]
         self._relations = self._buffer.big_32[self._starts + HEADER_LENGTH + 1]

@@ -97,7 +97,7 @@ def check_slot(connection: Connection[Any], name: str, identity: SourceIdentity,
         raise SlotError(f"The source has no replication slot {name}. {_PREPARE}{again}")
     if slot.plugin != "pgoutput" or slot.database != connection.info.dbname:
         raise SlotError(
-            f"Replication slot {name} belongs to database {slot.database or 'none'} with plugin {slot.plugin or 'none'}; "
+            f"Replication slot {name} belongs to database {slot.database or 'none'}, plugin {slot.plugin or 'none'}; "
             f"expected {connection.info.dbname} with pgoutput. Name another slot in DVD_RENTAL_SLOT."
         )
     if slot.wal_status == "lost":
