@@ -1,4 +1,7 @@
-"""The data folder of the embedded PostgreSQL (a "database cluster", PostgreSQL documentation, 18.2), made whole or not at all."""
+"""The data folder of the embedded PostgreSQL, made whole or not at all.
+
+PostgreSQL calls it a database cluster (documentation, 18.2 "Creating a Database Cluster").
+"""
 
 import os
 import shutil
@@ -24,10 +27,8 @@ _MAKE_OWNER = sql.SQL(
 )
 
 
-def make_cluster(
-    data: Path, programs: Binaries, account: Account, superuser_password: str, owner_password: str
-) -> None:
-    """Make the folder ``data`` with its two roles, the superuser and the owner of the database.
+def make_cluster(data: Path, programs: Binaries, account: Account, *, superuser: str, owner: str) -> None:
+    """Make the folder ``data`` with its two roles; ``superuser`` and ``owner`` are their passwords.
 
     It is made under another name and renamed at the end, so that one left half made is never used.
 
@@ -39,8 +40,8 @@ def make_cluster(
         shutil.rmtree(unfinished)
     unfinished.mkdir(mode=0o700)
     account.own(unfinished)
-    _initdb(unfinished, programs, account, superuser_password)
-    _make_owner(unfinished, programs, account, owner_password)
+    _initdb(unfinished, programs, account, superuser)
+    _make_owner(unfinished, programs, account, owner)
     unfinished.rename(data)
 
 

@@ -1,5 +1,6 @@
 """Passwords that nobody chose: random, kept in files of their own that only their owner reads."""
 
+import contextlib
 import os
 import secrets
 import tempfile
@@ -20,8 +21,6 @@ def password(folder: Path, role: str) -> str:
             new.write(secrets.token_urlsafe(_RANDOM_BYTES))
             new.flush()
             os.fsync(new.fileno())
-            try:
+            with contextlib.suppress(FileExistsError):  # another process was first; its password is read below
                 os.link(new.name, path)
-            except FileExistsError:
-                pass  # another process was first; its password is read below
     return path.read_text()

@@ -1,15 +1,14 @@
 """What a running PostgreSQL leaves in its data folder, and whether its processes live.
 
-Every process of the server inherits a lock on the file ``running``, taken before the server starts: the lock is free when
-the last of them, survivors of a killed postmaster included, is gone. A process number alone would not say so, for the
-kernel gives numbers out again.
+Every process of the server inherits a lock on the file ``running``, taken before the server starts: the lock is free
+when the last of them, survivors of a killed postmaster included, is gone. A process number alone would not say so, for
+the kernel gives numbers out again.
 """
 
 import fcntl
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,16 +22,12 @@ _GLANCE_SECONDS = 2.0  # who asks whether the server lives holds the lock for a 
 _LINES_WHEN_LISTENING = 8
 # Run inside the data folder, by the account that owns the processes: nobody else, root in a container included, may
 # ask where a process works (man 5 proc, /proc/pid/cwd).
-_PROCESSES_WORKING_HERE = (
-    ["lsof", "-t", "-a", "-c", "postgres", "-d", "cwd", "."]
-    if sys.platform == "darwin"
-    else [
-        "/bin/sh",
-        "-c",
-        'for process in /proc/[0-9]*; do if [ "$process/cwd" -ef . ] && grep -qx postgres "$process/comm"; '
-        'then echo "${process#/proc/}"; fi; done 2>/dev/null',
-    ]
-)
+_PROCESSES_WORKING_HERE = """
+for process in /proc/[0-9]*; do
+    if [ "$process/cwd" -ef . ] && grep -qx postgres "$process/comm"; then echo "${process#/proc/}"; fi
+done 2>/dev/null
+if [ ! -d /proc/self ]; then lsof -t -a -c postgres -d cwd .; fi
+"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,12 @@ def end_survivors(data: Path, account: Account) -> None:
     Nothing is lost by it: without a postmaster their shared memory is void, and the log holds all that was committed.
     """
     found = subprocess.run(
-        _PROCESSES_WORKING_HERE, cwd=data, check=False, capture_output=True, text=True, **account.process_user
+        ["/bin/sh", "-c", _PROCESSES_WORKING_HERE],
+        cwd=data,
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+        **account.process_user,
     )
     for pid in found.stdout.split():
         try:

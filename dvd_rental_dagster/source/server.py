@@ -47,7 +47,7 @@ _STOP_SECONDS = 60
 _KILL_SECONDS = 10
 _PORT_ATTEMPTS = 5
 
-# For a laptop: little memory, few checkpoints, every commit durable. wal_level and the slots are for change data capture.
+# For a laptop: little memory, few checkpoints, every commit durable; the first three are for change data capture.
 _OPTIONS: Mapping[str, str] = {
     "wal_level": "logical",
     "max_replication_slots": "20",
@@ -102,7 +102,8 @@ class EmbeddedServer:
             self._recover(account)
             programs = self._programs_for(account)
             if not self.data.exists():
-                make_cluster(self.data, programs, account, self.password(SUPERUSER), self.password(OWNER))
+                passwords = {"superuser": self.password(SUPERUSER), "owner": self.password(OWNER)}
+                make_cluster(self.data, programs, account, **passwords)
             refuse_other_version(self.data, programs)
             self._start(programs, account)
 
@@ -165,7 +166,7 @@ class EmbeddedServer:
 
     @property
     def _shared_programs(self) -> Path:
-        """Where programs are copied when ``root`` is out of reach: named after ``root``, so that no home meets another."""
+        """Where programs are copied when ``root`` is out of reach; its name is that of no other ``root``."""
         name = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:16]
         return Path("/var/tmp") / f"dvd-rental-programs-{name}"  # noqa: S108  its owner is checked before use
 
@@ -208,9 +209,7 @@ class EmbeddedServer:
         pid_file = self._pid_file()
         if is_held(self._running):
             if pid_file is not None and is_alive(pid_file.pid):
-                raise ServerError(
-                    f"PostgreSQL, process {pid_file.pid}, runs and does not become ready. {self._log_end()}"
-                )
+                raise ServerError(f"PostgreSQL, process {pid_file.pid}, does not become ready. {self._log_end()}")
             end_survivors(self.data, account)
             if not self._ends_within(_KILL_SECONDS):
                 raise ServerError(
@@ -257,7 +256,7 @@ class EmbeddedServer:
         """Start the server; whether it became ready."""
         sockets = make_socket_folder(account)
         options = {**self._options, "port": str(port), "unix_socket_directories": str(sockets)}
-        command = [
+        command: list[str | Path] = [
             programs.program("postgres"),
             *("-D", data_argument(self.data, account)),
             *(f"--{name}={value}" for name, value in options.items()),
