@@ -2,11 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter, execute_job
+from dagster import DagsterEvent, DagsterInstance, DagsterRunStatus, RunsFilter, execute_job
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
@@ -52,37 +52,27 @@ def execute_everything(settings: Settings) -> RunSummary:
             run_config=_QUIET,
             tags={_PID_TAG: str(os.getpid())},
         ) as result:
-            evaluations = [
-                event.asset_check_evaluation_data for event in result.all_events if event.is_asset_check_evaluation
-            ]
+            evaluations = result.get_asset_check_evaluations()
             return RunSummary(
                 result.run_id,
                 result.success,
                 tuple(
                     event.asset_key.to_user_string()
-                    for event in result.all_events
-                    if event.is_step_materialization and event.asset_key
+                    for event in result.get_asset_materialization_events()
+                    if event.asset_key
                 ),
                 sum(evaluation.passed for evaluation in evaluations),
                 sum(not evaluation.passed for evaluation in evaluations),
-                _failures(result.all_events),
+                tuple(_reason(event) for event in result.get_step_failure_events()),
             )
 
 
-def _failures(events: Sequence[object]) -> tuple[str, ...]:
-    lines: list[str] = []
-    for event in events:
-        if getattr(event, "is_step_failure", False):
-            error = event.step_failure_data.error  # type: ignore[attr-defined]
-            lines.append(_innermost(error))
-    return tuple(lines)
-
-
-def _innermost(error: object) -> str:
-    """The message of the error that caused all others."""
-    while getattr(error, "cause", None) is not None:
-        error = error.cause  # type: ignore[attr-defined]
-    return str(getattr(error, "message", error)).strip()
+def _reason(failure: DagsterEvent) -> str:
+    """The message of the error that caused a step's failure, without the errors that wrap it."""
+    error = failure.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else failure.message or "a step failed"
 
 
 def close_orphans(instance: DagsterInstance) -> None:

@@ -1,0 +1,65 @@
+"""The state of every part, for people who look."""
+
+from datetime import UTC, datetime
+
+import duckdb
+
+from dvd_rental_dagster.ingestion import pending
+from dvd_rental_dagster.publication import published_warehouse, recorded_build
+from dvd_rental_dagster.replication.lsn import format_lsn
+from dvd_rental_dagster.replication.session import connect
+from dvd_rental_dagster.replication.slot import read_slot
+from dvd_rental_dagster.settings import Settings
+from dvd_rental_dagster.source.endpoint import is_source_up, public_url, replication_url
+
+
+def read_status(settings: Settings) -> list[tuple[str, str]]:
+    """One line a part: its name and its state; nothing is started to find out.
+
+    Raises:
+        SourceUnreachableError: the source is up but refuses the connection.
+    """
+    lines = [("home", str(settings.home))]
+    if is_source_up(settings):
+        lines.append(("source", public_url(settings)))
+        lines += _log_status(settings)
+    else:
+        lines.append(("source", "down; dvd-rental up starts it"))
+    return [*lines, *_warehouse_status(settings)]
+
+
+def _log_status(settings: Settings) -> list[tuple[str, str]]:
+    with connect(replication_url(settings)) as connection:
+        slot = read_slot(connection, settings.slot)
+        if slot is None:
+            return [("slot", f"{settings.slot} is missing; dvd-rental source prepare makes it")]
+        row = connection.execute(
+            "select pg_catalog.pg_size_pretty(pg_catalog.pg_current_wal_lsn() - restart_lsn)"
+            " from pg_catalog.pg_replication_slots where slot_name = %s",
+            (settings.slot,),
+        ).fetchone()
+    place = format_lsn(slot.confirmed_flush_lsn) if slot.confirmed_flush_lsn is not None else "nowhere"
+    kept = row[0] if row else "no log"
+    lines = [("slot", f"{slot.name} at {place}, {slot.wal_status}, keeps {kept} of log")]
+    if slot.active_pid is None:
+        waiting = pending(settings).streams
+        lines.append(("pending", ", ".join(waiting) or "nothing"))
+    else:
+        lines.append(("pending", f"a sync is running (server process {slot.active_pid})"))
+    return lines
+
+
+def _warehouse_status(settings: Settings) -> list[tuple[str, str]]:
+    path = published_warehouse(settings)
+    if not path.exists():
+        return [("published", "nothing yet; dvd-rental run loads and builds")]
+    with duckdb.connect(path, read_only=True) as connection:
+        row = connection.execute("select lsn, sync_id, epoch_us(extracted_at) from ledger.position").fetchone()
+    lines = [("published", f"{path}, {path.stat().st_size / 1_048_576:.1f} MiB")]
+    if row:
+        lsn, sync_id, extracted_at = row
+        at = datetime.fromtimestamp(extracted_at / 1_000_000, UTC).isoformat(timespec="seconds")
+        lines.append(("loaded", f"up to {format_lsn(lsn)} by sync {sync_id} at {at}"))
+    build = recorded_build(settings)
+    lines.append(("built", f"from sync {build.sync_id}" if build else "never; dvd-rental run builds"))
+    return lines
