@@ -52,7 +52,6 @@ class DuckDBStream:
 
     def load(self, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
         """Replace the stream by a full load; see ``Destination.load``."""
-        self._connection.register("snapshot_rows", rows)
         values = [
             cast_from_text(column, quoted(column.name))
             if rows.schema.field(column.name).type == pa.string()
@@ -60,38 +59,43 @@ class DuckDBStream:
             for column in self._table.columns
         ]
         row = self._row(values, str(floor_lsn), f"make_timestamptz({self._stamp.extracted_at})", _NEVER)
-        self._connection.execute(f"create or replace temp table loaded as select {row} from snapshot_rows")
-        self._connection.unregister("snapshot_rows")
-        if self._state.mode is not SyncMode.FULL_REFRESH_OVERWRITE:
-            self._record_load(floor_lsn)
-        if self._state.mode is not SyncMode.INCREMENTAL_APPEND:
+        self._connection.register("snapshot_rows", rows)
+        if self._state.mode is SyncMode.FULL_REFRESH_OVERWRITE:
             self._connection.execute(f"delete from raw.{self._name}")
-        self._connection.execute(f"insert into raw.{self._name} ({self._names}) select {self._names} from loaded")
-        count = self._count("loaded")
-        self._connection.execute("drop table loaded")
+            count = self._insert("raw", f"select {row} from snapshot_rows")
+        elif self._count(f"(select 1 from raw.{self._name} limit 1)"):
+            count = self._reload(f"select {row} from snapshot_rows", floor_lsn)
+        else:
+            count = self._insert("raw", f"select {row} from snapshot_rows")
+            self._insert("history", f"select {self._names} from raw.{self._name}")
+        self._connection.unregister("snapshot_rows")
         return count
 
-    def _record_load(self, floor_lsn: int) -> None:
-        """Write what a full load changed to ``history``: versions that differ from ``raw``, and deletes."""
-        into = f"insert into history.{self._name} ({self._names})"
-        if not self._count(f"(select 1 from raw.{self._name} limit 1)"):
-            self._connection.execute(f"{into} select {self._names} from loaded")
-            return
+    def _reload(self, rows: str, floor_lsn: int) -> int:
+        """Load over rows that are there: ``history`` gets the versions that differ from them, and the deletes."""
+        self._connection.execute(f"create or replace temp table loaded as {rows}")
         differs = " or ".join(
             f"loaded.{quoted(column.name)} is distinct from before.{quoted(column.name)}"
             for column in self._table.columns
         )
         same_key = " and ".join(f"loaded.{quoted(part)} = before.{quoted(part)}" for part in self._table.key)
-        self._connection.execute(
-            f"{into} select loaded.* from loaded left join {self._latest()} as before on {same_key}"
-            f" where before.{quoted(self._table.key[0])} is null or {differs}"
+        self._insert(
+            "history",
+            f"select loaded.* from loaded left join {self._latest()} as before on {same_key}"
+            f" where before.{quoted(self._table.key[0])} is null or {differs}",
         )
         gone = self._row([f"before.{quoted(column.name)}" for column in self._table.columns], str(floor_lsn), _AT, _AT)
-        self._connection.execute(
-            f"{into} select {gone} from {self._latest()} as before anti join loaded on {same_key}"
+        self._insert(
+            "history",
+            f"select {gone} from {self._latest()} as before anti join loaded on {same_key}"
             " where before._ab_cdc_deleted_at is null",
             [self._stamp.extracted_at] * 2,
         )
+        if self._state.mode is not SyncMode.INCREMENTAL_APPEND:
+            self._connection.execute(f"delete from raw.{self._name}")
+        count = self._insert("raw", f"select {self._names} from loaded")
+        self._connection.execute("drop table loaded")
+        return count
 
     def apply(self, changes: Changes) -> None:
         """Apply changes; see ``Destination.apply``."""
@@ -169,21 +173,21 @@ class DuckDBStream:
 
     def _merge(self, *, only_inserts: bool) -> None:
         """Write what is staged to ``history``, and to ``raw`` what the stream's mode keeps of it."""
-        staged = f"select {self._names} from staged order by _sequence"
-        self._connection.execute(f"insert into history.{self._name} ({self._names}) {staged}")
+        staged = f"select {self._names} from staged"
+        self._insert("history", staged)
         if self._state.mode is SyncMode.INCREMENTAL_APPEND or only_inserts:
-            self._connection.execute(f"insert into raw.{self._name} ({self._names}) {staged}")
+            self._insert("raw", staged)
             return
         matches = " and ".join(f"target.{quoted(part)} = staged.{quoted(part)}" for part in self._table.key)
         self._connection.execute(f"delete from raw.{self._name} as target using staged where {matches}")
-        self._connection.execute(
+        self._insert(
+            "raw",
             f"""
-            insert into raw.{self._name} ({self._names})
             with latest as (
                 select * from staged qualify row_number() over (partition by {self._key} order by _sequence desc) = 1
             )
             select {self._names} from latest where _ab_cdc_deleted_at is null
-            """
+            """,
         )
 
     def truncate(self, lsn: int, committed_at: int) -> int:
@@ -193,9 +197,9 @@ class DuckDBStream:
         at = [committed_at] * 2
         count = self._count(f"(select 1 {live})")
         self._connection.execute(f"create or replace temp table emptied as select {row} {live}", at)
-        self._connection.execute(f"insert into history.{self._name} ({self._names}) select {self._names} from emptied")
+        self._insert("history", f"select {self._names} from emptied")
         if self._state.mode is SyncMode.INCREMENTAL_APPEND:
-            self._connection.execute(f"insert into raw.{self._name} ({self._names}) select {self._names} from emptied")
+            self._insert("raw", f"select {self._names} from emptied")
         else:
             self._connection.execute(f"delete from raw.{self._name}")
         self._connection.execute("drop table emptied")
@@ -242,6 +246,12 @@ class DuckDBStream:
             return f"raw.{self._name}"
         last = f"row_number() over (partition by {self._key} order by _ab_cdc_lsn desc) = 1"
         return f"(select * from raw.{self._name} qualify {last})"
+
+    def _insert(self, schema: str, rows: str, parameters: Sequence[object] = ()) -> int:
+        """Insert the rows of a query and return their number."""
+        query = f"insert into {schema}.{self._name} ({self._names}) {rows}"
+        row = self._connection.execute(query, parameters).fetchone()
+        return int(row[0]) if row else 0
 
     def _count(self, relation: str) -> int:
         row = self._connection.execute(f"select count(*) from {relation}").fetchone()
