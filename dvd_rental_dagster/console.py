@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -75,18 +76,21 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], form: Form
             writer.writerows(rows)
         case Format.JSON:
             objects = [dict(zip(columns, row, strict=True)) for row in rows]
-            sys.stdout.write(json.dumps(objects, default=str, ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps(objects, default=_plain, ensure_ascii=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON has no type for: an exact number where a double holds it, else text."""
+    if isinstance(value, Decimal) and Decimal(repr(float(value))) == value:
+        return float(value)
+    return str(value)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for index, column in enumerate(columns):
-        numeric = all(isinstance(row[index], int | float) or _is_decimal(row[index]) for row in rows) and bool(rows)
+        numeric = bool(rows) and all(isinstance(row[index], int | float | Decimal | None) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row))
     return table
-
-
-def _is_decimal(value: Any) -> bool:
-    return value is None or type(value).__name__ == "Decimal"

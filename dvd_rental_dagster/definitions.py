@@ -1,9 +1,10 @@
 """The code location: what there is, and where it is told."""
 
-from dagster import Definitions, in_process_executor, with_source_code_references
+from dagster import Definitions, in_process_executor
 
 from dvd_rental_dagster.assets.ingestion import ingestion_assets, source_tables
 from dvd_rental_dagster.assets.publication import publication_assets
+from dvd_rental_dagster.assets.references import with_code_references
 from dvd_rental_dagster.assets.transformation import report_keys, transformation_assets
 from dvd_rental_dagster.automation.jobs import every_five_minutes, everything
 from dvd_rental_dagster.automation.log_sensor import source_log
@@ -13,7 +14,7 @@ models = transformation_assets(load_settings())
 published = publication_assets(report_keys(models))
 
 defs = Definitions(
-    assets=with_source_code_references([*source_tables, *ingestion_assets, models, published]),
+    assets=with_code_references([*source_tables, *ingestion_assets, models, published]),
     jobs=[everything],
     schedules=[every_five_minutes],
     sensors=[source_log],

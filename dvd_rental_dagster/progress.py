@@ -23,7 +23,7 @@ _listener: ContextVar[Progress] = ContextVar("progress listener", default=silent
 
 @contextmanager
 def listening(progress: Progress) -> Iterator[None]:
-    """Have ``tell`` reach this listener, also from assets that run in this process."""
+    """Make this the listener, for assets that run in this process."""
     token = _listener.set(progress)
     try:
         yield
@@ -31,6 +31,6 @@ def listening(progress: Progress) -> Iterator[None]:
         _listener.reset(token)
 
 
-def tell(what: str, done: int, total: int | None) -> None:
-    """Tell whoever listens, if anybody does."""
-    _listener.get()(what, done, total)
+def listener() -> Progress:
+    """Whoever listens now; nobody unless ``listening`` says so."""
+    return _listener.get()

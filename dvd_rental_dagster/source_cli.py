@@ -8,7 +8,9 @@ import typer
 from dvd_rental_dagster.console import out, progress_bar
 from dvd_rental_dagster.settings import load_settings
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="The source database: fill it, prepare it, find it.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="markdown", help="The source database: fill it, prepare it, find it."
+)
 
 
 @app.command()
@@ -37,7 +39,9 @@ def restore(
     settings = load_settings()
     with progress_bar() as progress:
         restore_source(settings, archive, progress)
-    out.print(f"Restored {archive}. If a warehouse was loaded before, load it again: dvd-rental resync.", soft_wrap=True)
+    out.print(
+        f"Restored {archive}. If a warehouse was loaded before, load it again: dvd-rental resync.", soft_wrap=True
+    )
 
 
 @app.command()

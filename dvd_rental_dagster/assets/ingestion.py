@@ -16,7 +16,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 from dvd_rental_dagster.assets.keys import history_key, raw_key, source_key
 from dvd_rental_dagster.catalog import STREAMS, Stream
 from dvd_rental_dagster.ingestion import sync_source
-from dvd_rental_dagster.progress import tell
+from dvd_rental_dagster.progress import listener
 from dvd_rental_dagster.replication import StreamReport, SyncReport
 from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.settings import load_settings
@@ -70,7 +70,7 @@ def streams(context: AssetExecutionContext) -> Iterator[MaterializeResult[None] 
 
     The log is one, so all its streams move together; a stream outside the selection that moved is reported too.
     """
-    report = sync_source(load_settings(), progress=tell)
+    report = sync_source(load_settings(), progress=listener())
     context.log.info(
         f"{report.rows} rows in {len(report.changed)} streams, log up to {format_lsn(report.end_lsn)}, "
         f"{report.seconds:.2f} s"

@@ -16,6 +16,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
 from dvd_rental_dagster.assets.ingestion import WAREHOUSE_POOL
+from dvd_rental_dagster.progress import listener
 from dvd_rental_dagster.settings import Settings, load_settings
 from dvd_rental_dagster.transformation.build import NodeResult, Status, build
 from dvd_rental_dagster.transformation.project import DBT_PATH, manifest, target_path
@@ -50,7 +51,7 @@ def transformation_assets(settings: Settings) -> AssetsDefinition:
         selected = [
             unique_id.rsplit(".", 1)[-1] for unique_id, key in by_id.items() if key in context.selected_asset_keys
         ]
-        results = build(load_settings(), selected if context.is_subset else ())
+        results = build(load_settings(), selected if context.is_subset else (), progress=listener())
         for result in results:
             if result.is_model and result.is_built:
                 yield _materialization(by_id[result.unique_id], result)

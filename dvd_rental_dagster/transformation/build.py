@@ -58,7 +58,7 @@ def build(
     Raises:
         GraphError: dbt could not run at all.
     """
-    arguments = ["build"]
+    arguments = ["build", "--quiet"]
     if select:
         arguments += ["--select", *select]
     if full_refresh:

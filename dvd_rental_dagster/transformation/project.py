@@ -91,6 +91,14 @@ def invoke(settings: Settings, arguments: Sequence[str], on_event: Callable[[Any
 
     with environment(settings):
         outcome = dbtRunner(callbacks=[on_event] if on_event else []).invoke([*arguments, *global_arguments(settings)])
+        _let_go_of_warehouse()
     if outcome.exception is not None:
         raise GraphError(f"dbt {arguments[0]} failed: {outcome.exception}") from outcome.exception
     return outcome.result
+
+
+def _let_go_of_warehouse() -> None:
+    """Close the file that dbt's adapter keeps open until the process ends."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager  # noqa: PLC0415
+
+    DuckDBConnectionManager.close_all_connections()

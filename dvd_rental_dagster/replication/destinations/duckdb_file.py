@@ -54,7 +54,7 @@ def open_for_writing(path: Path, *, wait_seconds: float = 30) -> Iterator[duckdb
     deadline = time.monotonic() + wait_seconds
     while True:
         try:
-            connection = duckdb.connect(path, config={"preserve_insertion_order": False})
+            connection = duckdb.connect(path)
             break
         except duckdb.Error as error:
             if "lock" not in str(error).lower():
@@ -68,7 +68,7 @@ def open_for_writing(path: Path, *, wait_seconds: float = 30) -> Iterator[duckdb
                 ) from error
         time.sleep(0.1)
     try:
-        connection.execute("set timezone = 'UTC'")
+        connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
         yield connection
     finally:
         connection.close()
