@@ -35,12 +35,12 @@ def up() -> None:
 
     Example: `dvd-rental up`
     """
-    from dvd_rental_dagster.source.endpoint import ensure_source, public_url  # noqa: PLC0415
+    from dvd_rental_dagster.source.connection_string import without_password  # noqa: PLC0415
+    from dvd_rental_dagster.source.endpoint import ensure_source  # noqa: PLC0415
 
-    settings = load_settings()
     with progress_bar() as progress:
-        ensure_source(settings, progress)
-    out.print(f"The source is up: {public_url(settings)}", markup=False, soft_wrap=True)
+        source = ensure_source(load_settings(), progress)
+    out.print(f"The source is up: {without_password(source.owner_url)}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -49,9 +49,9 @@ def down() -> None:
 
     Example: `dvd-rental down`
     """
-    from dvd_rental_dagster.source.endpoint import stop_source  # noqa: PLC0415
+    from dvd_rental_dagster.source.endpoint import embedded_server  # noqa: PLC0415
 
-    stopped = stop_source(load_settings())
+    stopped = embedded_server(load_settings()).stop()
     out.print("The source is stopped." if stopped else "The source was not running.")
 
 
@@ -218,7 +218,7 @@ def reset(
 
     Examples: `dvd-rental reset`, `dvd-rental reset --warehouse --yes`
     """
-    from dvd_rental_dagster.source.endpoint import remove_source  # noqa: PLC0415
+    from dvd_rental_dagster.source.endpoint import embedded_server  # noqa: PLC0415
 
     settings = load_settings()
     what = "the warehouse and what was published from it" if warehouse else f"everything in {settings.home}"
@@ -229,7 +229,7 @@ def reset(
     if settings.published_path.exists():
         shutil.rmtree(settings.published_path)
     if not warehouse:
-        remove_source(settings)
+        embedded_server(settings).remove()
         if settings.home.exists():
             shutil.rmtree(settings.home)
     out.print(f"Removed {what}.", markup=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from dvd_rental_dagster.replication import SyncReport, sync
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
 from dvd_rental_dagster.replication.pending import Pending, pending_changes
 from dvd_rental_dagster.settings import Engine, Settings, Warehouse
-from dvd_rental_dagster.source.endpoint import ensure_source, replication_url
+from dvd_rental_dagster.source.endpoint import ensure_source, source_url
 
 
 def sync_source(settings: Settings, *, resync: Collection[str] = (), progress: Progress = silent) -> SyncReport:
@@ -28,9 +28,9 @@ def sync_source(settings: Settings, *, resync: Collection[str] = (), progress: P
     unknown = sorted(set(resync) - set(STREAM_NAMES))
     if unknown:
         raise SettingsError(f"No stream is called {', '.join(unknown)}. The streams are {', '.join(STREAM_NAMES)}.")
-    ensure_source(settings, progress)
+    source = ensure_source(settings, progress)
     return sync(
-        replication_url(settings),
+        source.local_role_url,
         DuckDBDestination(settings.duckdb_path),
         STREAMS,
         publication=settings.publication,
@@ -42,7 +42,8 @@ def sync_source(settings: Settings, *, resync: Collection[str] = (), progress: P
 
 def pending(settings: Settings) -> Pending:
     """What waits in the source's log; the source must be up."""
-    return pending_changes(replication_url(settings), STREAMS, publication=settings.publication, slot=settings.slot)
+    url = source_url(settings, "airbyte", local=True)
+    return pending_changes(url, STREAMS, publication=settings.publication, slot=settings.slot)
 
 
 def _check_switches(settings: Settings) -> None:

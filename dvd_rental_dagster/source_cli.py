@@ -7,6 +7,7 @@ import typer
 
 from dvd_rental_dagster.console import out, progress_bar
 from dvd_rental_dagster.settings import load_settings
+from dvd_rental_dagster.source.endpoint import Who
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="The source database: fill it, prepare it, find it."
@@ -15,7 +16,7 @@ app = typer.Typer(
 
 @app.command()
 def url(
-    role: Annotated[str, typer.Option(help="owner, or the replication role: airbyte.")] = "owner",
+    role: Annotated[Who, typer.Option(help="owner, or the role that reads the log.")] = "owner",
 ) -> None:
     """Print the source's connection string.
 
@@ -76,4 +77,4 @@ def prepare() -> None:
 
     settings = load_settings()
     for step in prepare_source(settings):
-        out.print(f"{step.status:8} {step.what}", markup=False, soft_wrap=True)
+        out.print(f"{'made' if step.changed else 'found':6}{step.name}: {step.detail}", markup=False, soft_wrap=True)

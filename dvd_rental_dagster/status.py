@@ -10,7 +10,8 @@ from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import read_slot
 from dvd_rental_dagster.settings import Settings
-from dvd_rental_dagster.source.endpoint import is_source_up, public_url, replication_url
+from dvd_rental_dagster.source.connection_string import without_password
+from dvd_rental_dagster.source.endpoint import embedded_server, source_url
 
 
 def read_status(settings: Settings) -> list[tuple[str, str]]:
@@ -20,8 +21,8 @@ def read_status(settings: Settings) -> list[tuple[str, str]]:
         SourceUnreachableError: the source is up but refuses the connection.
     """
     lines = [("home", str(settings.home))]
-    if is_source_up(settings):
-        lines.append(("source", public_url(settings)))
+    if settings.source_url is not None or embedded_server(settings).is_running():
+        lines.append(("source", without_password(source_url(settings))))
         lines += _log_status(settings)
     else:
         lines.append(("source", "down; dvd-rental up starts it"))
@@ -29,7 +30,7 @@ def read_status(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _log_status(settings: Settings) -> list[tuple[str, str]]:
-    with connect(replication_url(settings)) as connection:
+    with connect(source_url(settings, "airbyte", local=True)) as connection:
         slot = read_slot(connection, settings.slot)
         if slot is None:
             return [("slot", f"{settings.slot} is missing; dvd-rental source prepare makes it")]

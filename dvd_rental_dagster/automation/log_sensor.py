@@ -17,7 +17,7 @@ from dvd_rental_dagster.automation.jobs import everything
 from dvd_rental_dagster.ingestion import pending
 from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.settings import load_settings
-from dvd_rental_dagster.source.endpoint import is_source_up
+from dvd_rental_dagster.source.endpoint import embedded_server
 
 _UNFINISHED = [
     DagsterRunStatus.QUEUED,
@@ -40,7 +40,7 @@ def source_log(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     settings = load_settings()
     if not settings.duckdb_path.exists():
         return RunRequest(run_key="first load", tags={"dvd_rental/reason": "first load"})
-    if not is_source_up(settings):
+    if settings.source_url is None and not embedded_server(settings).is_running():
         return SkipReason("The embedded source is down; dvd-rental up starts it.")
     if context.instance.get_runs_count(RunsFilter(statuses=_UNFINISHED)):
         return SkipReason("A run is going on; it takes what is pending when it starts.")

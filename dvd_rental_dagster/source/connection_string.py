@@ -59,3 +59,8 @@ def with_database(url: str, database: str) -> str:
 def with_role(url: str, role: str, password: str) -> str:
     """The same database, another role."""
     return build({**parts(url), "user": role, "password": password})
+
+
+def without_password(url: str) -> str:
+    """The same connection string to show to people."""
+    return build({name: value for name, value in parts(url).items() if name != "password"})
