@@ -113,6 +113,32 @@ def _sync(settings: Settings, form: Format, again: list[str]) -> None:
 
 
 @app.command()
+def verify(form: FormatOption = Format.TABLE) -> None:
+    """Compare source and warehouse at one place of the log, row for row; exit 1 on a difference.
+
+    Examples: `dvd-rental verify`, `dvd-rental verify --format json`
+    """
+    from dvd_rental_dagster.ingestion import verify_warehouse  # noqa: PLC0415
+
+    with progress_bar() as progress:
+        verification = verify_warehouse(load_settings(), progress=progress)
+    rows = [
+        (
+            comparison.stream, comparison.source_rows, comparison.warehouse_rows,
+            "equal" if comparison.equal else "differs",
+            "; ".join(", ".join(str(part) for part in key) for key in comparison.differing_keys),
+        )
+        for comparison in verification.comparisons
+    ]  # fmt: skip
+    print_rows(("stream", "source_rows", "warehouse_rows", "result", "differing_keys"), rows, form)
+    if form is Format.TABLE:
+        verdict = "equal" if verification.equal else "not equal; dvd-rental resync STREAM loads a stream again"
+        out.print(f"At {format_lsn(verification.lsn)} source and warehouse are {verdict}.")
+    if not verification.equal:
+        raise typer.Exit(1)
+
+
+@app.command()
 def run() -> None:
     """Sync, build every model, test it and publish the result, as one recorded run of the graph.
 

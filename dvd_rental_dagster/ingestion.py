@@ -8,6 +8,7 @@ from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.replication import SyncReport, sync
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
 from dvd_rental_dagster.replication.pending import Pending, pending_changes
+from dvd_rental_dagster.replication.verification import Verification, verify
 from dvd_rental_dagster.settings import Engine, Settings, Warehouse
 from dvd_rental_dagster.source.endpoint import ensure_source, source_url
 
@@ -36,6 +37,25 @@ def sync_source(settings: Settings, *, resync: Collection[str] = (), progress: P
         publication=settings.publication,
         slot=settings.slot,
         resync=resync,
+        progress=progress,
+    )
+
+
+def verify_warehouse(settings: Settings, *, progress: Progress = silent) -> Verification:
+    """Compare source and warehouse at one place of the log, row for row.
+
+    Raises:
+        LedgerError: nothing was loaded yet.
+        DvdRentalError: whatever the source, the log or the warehouse has against it.
+    """
+    _check_switches(settings)
+    source = ensure_source(settings, progress)
+    return verify(
+        source.local_role_url,
+        DuckDBDestination(settings.duckdb_path),
+        STREAMS,
+        publication=settings.publication,
+        slot=settings.slot,
         progress=progress,
     )
 

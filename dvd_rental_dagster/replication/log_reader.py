@@ -53,13 +53,17 @@ class LogReader:
         self._open = False
         self._count = 0
         self._target_lsn = 0
+        self._stop_lsn: int | None = None
+        self._stopped = False
         self._committed_lsn = 0
         self._uncommitted = False
         self._committed_at: int | None = None
         self._commits: list[tuple[int, Future[object]]] = []
 
-    def read(self, start_lsn: int, target_lsn: int) -> int:
+    def read(self, start_lsn: int, target_lsn: int, *, exactly: bool = False) -> int:
         """Read from ``start_lsn`` until the server has sent everything up to ``target_lsn``; count the transactions.
+
+        ``exactly`` leaves out what committed at the target or behind it, as a snapshot of that place does.
 
         Raises:
             SourceUnreachableError: the connection broke.
@@ -67,6 +71,7 @@ class LogReader:
             ProtocolError: the server sent what its protocol does not allow.
         """
         self._target_lsn = target_lsn
+        self._stop_lsn = target_lsn if exactly else None
         while not self._has_arrived():
             self._make_room()
             with memoryview(self._buffer) as space:
@@ -76,7 +81,7 @@ class LogReader:
             done = max(self._committed_lsn - start_lsn, 0)
             self._progress("Reading the log", done, max(target_lsn - start_lsn, done))
         self._flush()
-        end_lsn = max(self._stream.received_lsn, self._committed_lsn)
+        end_lsn = target_lsn if exactly else max(self._stream.received_lsn, self._committed_lsn)
         self._worker.submit(self._applier.commit, end_lsn, self._committed_at)
         self._worker.drain()
         self._stream.acknowledge(end_lsn)
@@ -84,7 +89,7 @@ class LogReader:
 
     def _has_arrived(self) -> bool:
         """Whether the server has sent everything up to the target; a transaction that began is read to its end."""
-        return not self._open and self._stream.received_lsn >= self._target_lsn
+        return self._stopped or (not self._open and self._stream.received_lsn >= self._target_lsn)
 
     def _make_room(self) -> None:
         """Flush a full buffer; grow it when one message alone is larger."""
@@ -135,7 +140,8 @@ class LogReader:
         tag, payload = message[HEADER_LENGTH], message[HEADER_LENGTH:]
         if tag == Tag.BEGIN:
             self._begin = decode_begin(payload)
-            self._open = True
+            self._stopped = self._stop_lsn is not None and self._begin.commit_lsn >= self._stop_lsn
+            self._open = not self._stopped
             self._note_transaction()
         elif tag == Tag.COMMIT:
             return self._end_transaction(payload)

@@ -40,6 +40,7 @@ def sync(
     publication: str,
     slot: str,
     resync: Collection[str] = (),
+    until_lsn: int | None = None,
     progress: Progress = silent,
 ) -> SyncReport:
     """Bring the destination to where the source's log ended when the sync began.
@@ -51,6 +52,7 @@ def sync(
         publication: name of the publication that holds the streams' tables.
         slot: name of the logical slot, which must exist.
         resync: names of streams to load again from a snapshot; naming all of them also accepts another source or slot.
+        until_lsn: where to stop instead, exactly: what committed there or later is left for the next sync.
         progress: hears how far the work is.
 
     Raises:
@@ -62,7 +64,7 @@ def sync(
     """
     started = time.perf_counter()
     with connect(source_url) as source, destination:
-        run = _Sync(source_url, source, destination, streams, publication, slot, progress)
+        run = _Sync(source_url, source, destination, streams, publication, slot, progress, until_lsn)
         report = run.execute(frozenset(resync))
     report.seconds = time.perf_counter() - started
     return report
@@ -77,6 +79,7 @@ class _Sync:
     publication: str
     slot: str
     progress: Progress
+    until_lsn: int | None = None
 
     def execute(self, resync: frozenset[str]) -> SyncReport:
         ledger = self.destination.read_ledger()
@@ -152,8 +155,8 @@ class _Sync:
         return ledger
 
     def _follow(self, ledger: Ledger, stamp: Stamp, report: SyncReport) -> None:
-        """Apply the log from the ledger's place to where it ends now."""
-        target = flushed_lsn(self.source)
+        """Apply the log from the ledger's place to where it ends now, or exactly to the place that was asked for."""
+        target = flushed_lsn(self.source) if self.until_lsn is None else self.until_lsn
         if target <= ledger.lsn:
             return
         tables = {
@@ -165,7 +168,7 @@ class _Sync:
             applier = Applier(self.destination, ledger, stamp, tables, report, partial(TypeCatalog, self.source))
             try:
                 reader = LogReader(stream, worker, applier, self.progress)
-                report.transactions = reader.read(ledger.lsn, target)
+                report.transactions = reader.read(ledger.lsn, target, exactly=self.until_lsn is not None)
             finally:
                 worker.close()
             report.end_lsn = applier.ledger.lsn

@@ -101,4 +101,4 @@ def _let_go_of_warehouse() -> None:
     """Close the file that dbt's adapter keeps open until the process ends."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager  # noqa: PLC0415
 
-    DuckDBConnectionManager.close_all_connections()
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]

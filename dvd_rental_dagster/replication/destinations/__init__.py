@@ -1,13 +1,22 @@
 """Where rows go: one contract, one module a destination."""
 
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import pyarrow as pa
 
 from dvd_rental_dagster.replication.ledger import Ledger, Stamp, StreamState
 from dvd_rental_dagster.replication.rows import Changes
 from dvd_rental_dagster.replication.table import Table
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """A set of rows in two numbers."""
+
+    rows: int
+    checksum: int
 
 
 class Destination(Protocol):
@@ -56,6 +65,12 @@ class Destination(Protocol):
         Raises:
             StreamTableError: the change cannot be applied to rows that are there.
         """
+
+    def checksums(self, table: Table, rows: pa.RecordBatchReader) -> tuple[Checksum, Checksum]:
+        """Number and order-independent checksum of the given rows of the source, and of the stream's rows."""
+
+    def differing_keys(self, table: Table, rows: pa.RecordBatchReader, limit: int) -> tuple[tuple[Any, ...], ...]:
+        """The first keys, in key order, whose row differs from the given rows of the source or is on one side only."""
 
     def commit(self, ledger: Ledger) -> None:
         """Make everything since ``begin`` visible, and the ledger with it."""

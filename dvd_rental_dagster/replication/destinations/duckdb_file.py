@@ -14,6 +14,8 @@ import pyarrow as pa
 from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError
 from dvd_rental_dagster.replication.column import Column
+from dvd_rental_dagster.replication.destinations import Checksum
+from dvd_rental_dagster.replication.destinations.duckdb_comparison import DuckDBComparison
 from dvd_rental_dagster.replication.destinations.duckdb_stream import DuckDBStream
 from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity, Stamp, StreamState
 from dvd_rental_dagster.replication.rows import Changes
@@ -164,6 +166,14 @@ class DuckDBDestination:
     def evolve(self, before: Table, after: Table, state: StreamState) -> None:
         """See ``Destination.evolve``."""
         self._stream(after, state).evolve(before)
+
+    def checksums(self, table: Table, rows: pa.RecordBatchReader) -> tuple[Checksum, Checksum]:
+        """See ``Destination.checksums``."""
+        return DuckDBComparison(self._connection, table).checksums(rows)
+
+    def differing_keys(self, table: Table, rows: pa.RecordBatchReader, limit: int) -> tuple[tuple[Any, ...], ...]:
+        """See ``Destination.differing_keys``."""
+        return DuckDBComparison(self._connection, table).differing_keys(rows, limit)
 
     def _stream(self, table: Table, state: StreamState) -> DuckDBStream:
         return DuckDBStream(self._connection, self._stamp, table, state)

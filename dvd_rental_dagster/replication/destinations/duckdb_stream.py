@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.errors import StreamTableError
-from dvd_rental_dagster.replication.destinations.duckdb_types import cast_from_text, column_type, quoted
+from dvd_rental_dagster.replication.destinations.duckdb_types import cast_from_text, column_type, quoted, snapshot_value
 from dvd_rental_dagster.replication.ledger import Stamp, StreamState
 from dvd_rental_dagster.replication.rows import Changes, Operation
 from dvd_rental_dagster.replication.table import Table
@@ -52,12 +52,7 @@ class DuckDBStream:
 
     def load(self, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
         """Replace the stream by a full load; see ``Destination.load``."""
-        values = [
-            cast_from_text(column, quoted(column.name))
-            if rows.schema.field(column.name).type == pa.string()
-            else f"cast({quoted(column.name)} as {column_type(column)})"
-            for column in self._table.columns
-        ]
+        values = [snapshot_value(column, rows) for column in self._table.columns]
         row = self._row(values, str(floor_lsn), f"make_timestamptz({self._stamp.extracted_at})", _NEVER)
         self._connection.register("snapshot_rows", rows)
         if self._state.mode is SyncMode.FULL_REFRESH_OVERWRITE:
@@ -250,12 +245,12 @@ class DuckDBStream:
     def _insert(self, schema: str, rows: str, parameters: Sequence[object] = ()) -> int:
         """Insert the rows of a query and return their number."""
         query = f"insert into {schema}.{self._name} ({self._names}) {rows}"
-        row = self._connection.execute(query, parameters).fetchone()
-        return int(row[0]) if row else 0
+        [(count,)] = self._connection.execute(query, parameters).fetchall()
+        return int(count)
 
     def _count(self, relation: str) -> int:
-        row = self._connection.execute(f"select count(*) from {relation}").fetchone()
-        return int(row[0]) if row else 0
+        [(count,)] = self._connection.execute(f"select count(*) from {relation}").fetchall()
+        return int(count)
 
 
 def _resolvable_parts(changes: Changes) -> Iterator[tuple[Changes, bool]]:

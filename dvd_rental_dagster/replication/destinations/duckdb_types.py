@@ -1,5 +1,7 @@
 """Source columns as DuckDB's types, and PostgreSQL's text as their values."""
 
+import pyarrow as pa
+
 from dvd_rental_dagster.replication.column import Column, Kind
 
 _TYPES: dict[Kind, str] = {
@@ -47,3 +49,10 @@ def cast_from_text(column: Column, value: str) -> str:
             return f"cast(case when suffix({value}, ' BC') then {dated} else {value} end as {target})"
         case _:
             return f"cast({value} as {target})"
+
+
+def snapshot_value(column: Column, rows: pa.RecordBatchReader) -> str:
+    """The expression for a column of a snapshot's rows, which come natively or as text."""
+    if rows.schema.field(column.name).type == pa.string():
+        return cast_from_text(column, quoted(column.name))
+    return f"cast({quoted(column.name)} as {column_type(column)})"
