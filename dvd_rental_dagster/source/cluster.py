@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from psycopg import sql
@@ -45,24 +47,29 @@ def make_cluster(data: Path, programs: Binaries, account: Account, *, superuser:
     unfinished.rename(data)
 
 
-def data_argument(data: Path, account: Account) -> str:
-    """How a server process started inside ``data`` names that folder.
+@contextmanager
+def reachable(data: Path, account: Account) -> Iterator[tuple[str, list[int]]]:
+    """How a process of the account names the folder ``data``, and the file descriptors that it has to inherit for it.
 
     The account needs permission on its data and on no folder above it: where it cannot reach ``data`` by its path, as
-    ``nobody`` below ``/root``, the working directory still leads there.
+    ``nobody`` below ``/root``, an open descriptor of the folder leads there.
 
     Raises:
         ServerError: the account cannot reach the folder, and this system has no ``/proc``.
     """
     if account.reaches(data):
-        return str(data)
-    inside = Path("/proc/self/cwd")
-    if not inside.exists():
+        yield str(data), []
+        return
+    if not Path("/proc/self/fd").exists():
         raise ServerError(
             f"PostgreSQL does not run as root, and the account that runs it cannot reach {data}. "
             "Choose a folder that every account can reach with DVD_RENTAL_HOME."
         )
-    return str(inside)
+    descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{descriptor}", [descriptor]
+    finally:
+        os.close(descriptor)
 
 
 def refuse_other_version(data: Path, programs: Binaries) -> None:
@@ -81,23 +88,24 @@ def refuse_other_version(data: Path, programs: Binaries) -> None:
 
 
 def _initdb(data: Path, programs: Binaries, account: Account, password: str) -> None:
-    with tempfile.TemporaryFile() as secret:  # has no name, so nobody else reads it
+    # The file with the password has no name, so nobody else reads it.
+    with tempfile.TemporaryFile() as secret, reachable(data, account) as (folder, descriptors):
         secret.write(password.encode())
         secret.seek(0)
         account.own(secret.fileno())
         made = subprocess.run(
             [
                 programs.program("initdb"),
-                f"--pgdata={data_argument(data, account)}",
+                f"--pgdata={folder}",
                 f"--username={SUPERUSER}",
                 f"--pwfile=/dev/fd/{secret.fileno()}",
                 "--auth=scram-sha-256",
                 "--encoding=UTF8",
                 "--locale=C",
             ],
-            cwd=data,
+            cwd="/",
             env=ENVIRONMENT,
-            pass_fds=[secret.fileno()],
+            pass_fds=[secret.fileno(), *descriptors],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -110,16 +118,18 @@ def _initdb(data: Path, programs: Binaries, account: Account, password: str) -> 
 
 def _make_owner(data: Path, programs: Binaries, account: Account, password: str) -> None:
     statements = _MAKE_OWNER.format(owner=sql.Identifier(OWNER), password=sql.Literal(password)).as_string()
-    made = subprocess.run(
-        [programs.program("postgres"), "--single", "-D", data_argument(data, account), "postgres"],
-        cwd=data,
-        env=ENVIRONMENT,
-        input=statements,
-        capture_output=True,
-        text=True,
-        check=False,
-        **account.process_user,
-    )
+    with reachable(data, account) as (folder, descriptors):
+        made = subprocess.run(
+            [programs.program("postgres"), "--single", "-D", folder, "postgres"],
+            cwd="/",
+            env=ENVIRONMENT,
+            pass_fds=descriptors,
+            input=statements,
+            capture_output=True,
+            text=True,
+            check=False,
+            **account.process_user,
+        )
     if made.returncode != 0 or "ERROR" in made.stderr:  # single-user mode goes on after an error
         raise ServerError(f"The role {OWNER} could not be made in {data}: {last_lines(made.stderr)}")
 

