@@ -10,13 +10,17 @@ from dvd_rental_dagster.source.generator.addresses import Addresses
 from dvd_rental_dagster.source.generator.dice import Dice, Integers
 from dvd_rental_dagster.source.generator.geography import COUNTRIES, Geography
 from dvd_rental_dagster.source.generator.people import names
-from dvd_rental_dagster.source.generator.season import CREATED, DAYS, FIRST_DAY, WEEKS, Row
+from dvd_rental_dagster.source.generator.season import CREATED, FIRST_DAY, WEEKS, Row
 from dvd_rental_dagster.source.generator.stock import store_sizes
 from dvd_rental_dagster.source.generator.volume import Volume
 
 
 class Habit(NamedTuple):
-    """A kind of customer: its share of all, how often it rents, and the weeks its first and last visit fall into."""
+    """A kind of customer.
+
+    Its share of all, how often it rents, and between which weeks of the season the first and the last visit fall; weeks
+    before the season are negative.
+    """
 
     share: int
     frequency: int
@@ -24,20 +28,20 @@ class Habit(NamedTuple):
     last_week: tuple[int, int]
 
 
+_STAYS = (WEEKS, WEEKS)
 _HABITS = (
-    Habit(7, 60, (0, 20), (WEEKS, WEEKS)),  # champions
-    Habit(20, 30, (0, 60), (WEEKS, WEEKS)),  # loyal
-    Habit(28, 14, (0, 90), (WEEKS, WEEKS)),  # regular
-    Habit(17, 5, (0, 80), (WEEKS, WEEKS)),  # occasional
-    Habit(10, 22, (0, 10), (30, 80)),  # lapsed
-    Habit(8, 28, (0, 10), (78, 96)),  # drifting away
-    Habit(10, 22, (WEEKS - 26, WEEKS - 3), (WEEKS, WEEKS)),  # new
+    Habit(7, 60, (-100, 20), _STAYS),  # champions
+    Habit(20, 30, (-80, 60), _STAYS),  # loyal
+    Habit(28, 14, (-60, 90), _STAYS),  # regular
+    Habit(17, 6, (-40, 80), _STAYS),  # occasional
+    Habit(10, 22, (-100, 10), (30, 80)),  # lapsed
+    Habit(8, 28, (-60, 10), (78, 96)),  # drifting away
+    Habit(10, 24, (WEEKS - 26, WEEKS - 3), _STAYS),  # new
 )
 _LAPSED = 4
 _LATE_PERCENT = np.array([4, 10, 22, 55])
 _LATE_SHARES = np.array([30, 38, 22, 10])
 _LOYALTY_PERCENT = 82  # of the rentals of a store's copies are by its own customers
-_LONGEST_MEMBERSHIP = 700  # days before the season
 
 
 class Customers:
@@ -50,9 +54,7 @@ class Customers:
         customers = np.arange(volume.customers)
         self._dice = dice
         self._volume = volume
-        self.store = np.sort(dice.choice("home store", customers, store_sizes(dice, volume)))[
-            dice.permutation("customer", volume.customers)
-        ]
+        self.store = dice.choice("home store", customers, store_sizes(dice, volume))
         self._habit = dice.choice("habit", customers, np.array([habit.share for habit in _HABITS]))
         self._first_week = self._weeks("first week", np.array([habit.first_week for habit in _HABITS]))
         self._last_week = self._weeks("last week", np.array([habit.last_week for habit in _HABITS]))
@@ -77,8 +79,7 @@ class Customers:
         volume = self._volume
         inactive = set(np.flatnonzero(self._habit == _LAPSED)[: volume.inactive_customers].tolist())
         before = self._dice.between("days before", np.arange(volume.customers), 1, 6)
-        veteran = self._dice.between("membership", np.arange(volume.customers), 7, _LONGEST_MEMBERSHIP)
-        first_days = np.where(self._first_week == 0, -veteran, self._first_week * 7 - before)
+        first_days = self._first_week * 7 - before
         for i, (first, last) in enumerate(names(self._dice, "customer", volume.customers)):
             joined = FIRST_DAY + timedelta(days=int(first_days[i]))
             yield (
@@ -107,7 +108,7 @@ class Customers:
         frequency = np.array([habit.frequency for habit in _HABITS])[self._habit] * wealth * zeal // 1_000
         self._by_store = np.argsort(self.store, kind="stable")
         self._first_of_store = np.searchsorted(self.store[self._by_store], np.arange(volume.stores + 1))
-        weeks = np.arange(-(-DAYS // 7))[:, np.newaxis]
+        weeks = np.arange(WEEKS)[:, np.newaxis]
         comes = (weeks >= self._first_week) & (weeks <= self._last_week)
         stretches = (comes * frequency)[:, self._by_store]
         self._visits = np.concatenate(([0], np.cumsum(stretches)))
