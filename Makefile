@@ -35,7 +35,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint --processes 2 dbt/models dbt/tests
+	$(BIN)/sqlfluff lint --processes 2 dbt/models
 
 lock: $(UV) ## Compile requirements.lock anew from pyproject.toml.
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --all-extras --quiet \

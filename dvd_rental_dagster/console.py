@@ -16,7 +16,12 @@ from rich.table import Table
 
 from dvd_rental_dagster.progress import Progress
 
+_PLAIN_WIDTH = 160
+"""Columns where there is no terminal to ask."""
+
 out = Console(highlight=False)
+if not out.is_terminal:
+    out.width = _PLAIN_WIDTH
 err = Console(stderr=True, highlight=False)
 
 

@@ -6,6 +6,7 @@ newer sets ``transaction_timeout``, which older servers do not know, and that on
 
 import shutil
 import subprocess
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ def restore_archive(
         SourceUnreachableError: no server answers.
     """
     with _archive(archive) as unpacked:
+        _refuse_truncated(unpacked, archive)
         _refuse_foreign(unpacked, archive, programs)
         replace_database(
             url, lambda new: _restore(new, unpacked, archive, programs, progress), keep_existing=keep_existing
@@ -69,6 +71,17 @@ def _archive(path: Path) -> Iterator[Path]:
         except zipfile.BadZipFile as error:
             raise ArchiveError(f"{path} is a damaged zip: {error}. Fetch it again.") from error
         yield unpacked
+
+
+def _refuse_truncated(unpacked: Path, archive: Path) -> None:
+    """Look for the end of a tar file, which pg_restore looks for without end."""
+    if not tarfile.is_tarfile(unpacked):
+        return
+    try:
+        with tarfile.open(unpacked, "r:") as members:
+            members.getmembers()
+    except tarfile.TarError as error:
+        raise ArchiveError(f"{archive} is damaged: {error}. Fetch it again.") from error
 
 
 def _refuse_foreign(unpacked: Path, archive: Path, programs: Binaries) -> None:

@@ -67,7 +67,7 @@ def build(
     def hear(event: Any) -> None:
         if event.info.name in _RESULTS:
             is_test = event.info.name == "LogTestResult"
-            what = f"Tested {event.data.name}" if is_test else f"Built {event.data.node_info.node_name}"
+            what = "Testing the models" if is_test else f"Building {event.data.node_info.node_name}"
             progress(what, event.data.index, event.data.num_models if is_test else event.data.total)
 
     result = invoke(settings, arguments, hear)
