@@ -3,7 +3,7 @@
 import os
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -13,6 +13,8 @@ from psycopg import sql
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
 from dvd_rental_dagster.source.binaries import find_binaries
 from dvd_rental_dagster.source.cluster import OWNER, SUPERUSER
+from dvd_rental_dagster.source.connection_string import database_of
+from dvd_rental_dagster.source.generator.schema import create_schema
 from dvd_rental_dagster.source.restore import restore_archive
 from dvd_rental_dagster.source.server import EmbeddedServer
 
@@ -25,6 +27,13 @@ if pid_file=$(cat "$1/data/postmaster.pid" 2> /dev/null); then
 fi
 rm -rf "$1"
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the real archive."""
+    for item in items:
+        if "dvdrental_dump" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.dump)
 
 
 @pytest.fixture(scope="session")
@@ -49,14 +58,21 @@ def database(server: EmbeddedServer) -> Iterator[str]:
     _drop_database(server, name)
 
 
+@pytest.fixture(scope="session")
+def make_tables() -> Callable[[str], None]:
+    """Makes the fifteen tables, without rows, in the empty database of a URL."""
+
+    def make(url: str) -> None:
+        with psycopg.connect(url) as connection:
+            create_schema(connection)
+
+    return make
+
+
 @pytest.fixture
-def tables(database: str) -> str:
+def tables(server: EmbeddedServer, database: str, make_tables: Callable[[str], None]) -> str:
     """The superuser's URL of a DVD Rental without rows, owned by the role that owns the source."""
-    schema = (PROJECT_ROOT / "dvd_rental_dagster" / "source" / "schema.sql").read_text()
-    with psycopg.connect(database) as connection:
-        connection.execute(sql.SQL("alter schema public owner to {}").format(sql.Identifier(OWNER)))
-        connection.execute(sql.SQL("set role {}").format(sql.Identifier(OWNER)))
-        connection.execute(schema)  # one string without parameters may hold many statements
+    make_tables(server.url(database_of(database), OWNER))
     return database
 
 

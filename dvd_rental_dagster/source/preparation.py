@@ -34,4 +34,9 @@ def prepare(connection: Connection[Any], capture: Capture) -> list[Step]:
     Raises:
         PreparationError: something is missing and cannot be made from here; the message names it and the fix.
     """
-    return [step(connection, capture) for step in _STEPS]
+    # Roles and slots are the whole server's: of two preparations at once the second finds what the first made.
+    connection.execute("select pg_advisory_lock(hashtext('prepare for change data capture'))")
+    try:
+        return [step(connection, capture) for step in _STEPS]
+    finally:
+        connection.execute("select pg_advisory_unlock(hashtext('prepare for change data capture'))")

@@ -22,7 +22,7 @@ from dvd_rental_dagster.source.binaries import Binaries
 from dvd_rental_dagster.source.cluster import ENVIRONMENT, last_lines
 from dvd_rental_dagster.source.connection_string import build, parts
 from dvd_rental_dagster.source.replacement import replace_database
-from dvd_rental_dagster.source.schema import differences
+from dvd_rental_dagster.source.tables import differences
 
 _ZIP_START = b"PK"
 _UNKNOWN_TO_OLD_SERVERS = b"SET transaction_timeout = 0;\n"

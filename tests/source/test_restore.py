@@ -78,13 +78,11 @@ def assert_refused(standing: str, archive: Path, reason: str) -> None:
         ).fetchall() == [(name,)]
 
 
-@pytest.mark.dump
 def test_the_real_archive_is_restored(standing: str, dvdrental_dump: Path) -> None:
     restore_archive(standing, dvdrental_dump, find_binaries())
     assert counts(standing) == ROWS
 
 
-@pytest.mark.dump
 def test_what_is_restored_belongs_to_who_restores(standing: str, dvdrental_dump: Path) -> None:
     restore_archive(standing, dvdrental_dump, find_binaries())
     with psycopg.connect(standing) as connection:
@@ -94,14 +92,12 @@ def test_what_is_restored_belongs_to_who_restores(standing: str, dvdrental_dump:
     assert owners == [(OWNER,)]
 
 
-@pytest.mark.dump
 def test_a_restored_database_knows_its_statistics(standing: str, dvdrental_dump: Path) -> None:
     restore_archive(standing, dvdrental_dump, find_binaries())
     with psycopg.connect(standing) as connection:
         assert connection.execute("select reltuples from pg_class where relname = 'rental'").fetchone() == (16044,)
 
 
-@pytest.mark.dump
 def test_the_tutorials_zip_is_restored(standing: str, dvdrental_dump: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "dvdrental.zip", "w") as archive:
         archive.write(dvdrental_dump, "dvdrental.tar")
@@ -109,7 +105,6 @@ def test_the_tutorials_zip_is_restored(standing: str, dvdrental_dump: Path, tmp_
     assert counts(standing) == ROWS
 
 
-@pytest.mark.dump
 def test_an_older_server_is_restored_to(dvdrental_dump: Path, tmp_path: Path) -> None:
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not folders:
@@ -123,14 +118,12 @@ def test_an_older_server_is_restored_to(dvdrental_dump: Path, tmp_path: Path) ->
         server.remove()
 
 
-@pytest.mark.dump
 def test_a_truncated_archive_is_refused(standing: str, dvdrental_dump: Path, tmp_path: Path) -> None:
     truncated = tmp_path / "dvdrental.tar"
     truncated.write_bytes(dvdrental_dump.read_bytes()[:2_000_000])
     assert_refused(standing, truncated, "is damaged: unexpected end of data")
 
 
-@pytest.mark.dump
 def test_an_archive_with_a_damaged_row_is_refused(standing: str, dvdrental_dump: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "dvdrental.tar"
     content = dvdrental_dump.read_bytes()
