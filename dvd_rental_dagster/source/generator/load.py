@@ -1,15 +1,15 @@
 """Generate a database: the schema, the rows by COPY, then keys, sequences and statistics, in one transaction."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import psycopg
-from psycopg import sql
+from psycopg import Connection, sql
 from psycopg.copy import QueuedLibpqWriter
 
-from dvd_rental_dagster.catalog import STREAMS
-from dvd_rental_dagster.errors import SourceError, SourceUnreachableError
+from dvd_rental_dagster.catalog import STREAM_NAMES, STREAMS
+from dvd_rental_dagster.errors import SourceError
 from dvd_rental_dagster.progress import Progress, silent
+from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.source.generator.addresses import Addresses
 from dvd_rental_dagster.source.generator.binary import (
     HEADER,
@@ -26,48 +26,42 @@ from dvd_rental_dagster.source.generator.geography import Geography, country_row
 from dvd_rental_dagster.source.generator.habits import Customers
 from dvd_rental_dagster.source.generator.people import actor_rows, staff_rows, store_rows
 from dvd_rental_dagster.source.generator.rentals import Counter
+from dvd_rental_dagster.source.generator.schema import create_keys, create_tables
 from dvd_rental_dagster.source.generator.season import Row, Season
 from dvd_rental_dagster.source.generator.stock import Stock
 from dvd_rental_dagster.source.generator.volume import Volume
-
-SCHEMA = Path(__file__).parents[1] / "schema"
-
-_BEFORE_ROWS = ("tables.sql", "functions.sql", "views.sql", "triggers.sql")
-_AFTER_ROWS = ("keys.sql",)
 
 
 def generate(url: str, *, scale: int, seed: int, progress: Progress = silent) -> None:
     """Fill an empty database with generated rentals from 2024-01-01 to 2025-12-31.
 
     The same scale and seed give the same rows on every machine; ``Volume`` says how many, by scale. All of it is one
-    transaction: a failure leaves the database empty. Memory stays below 1 GB at scale 1000.
+    transaction: a failure leaves the database empty. Memory stays near 0.5 GB at scale 1000.
 
     Args:
         url: the database, and a role that may create in its schema ``public``.
         scale: 1 to 1000; 1 has the row counts of the real database.
         seed: any whole number; chooses one of many such databases.
-        progress: hears of each table, the rows written and the rows to write.
+        progress: hears of each table, the rows written and the rows to write; then of the keys and indexes.
 
     Raises:
         SourceUnreachableError: nobody answers at ``url``, or refuses.
-        SourceError: the database is not empty.
+        SourceError: the database is not empty, or the scale is not one of them.
     """
-    try:
-        connection = psycopg.connect(url)
-    except psycopg.OperationalError as error:
-        raise SourceUnreachableError(f"The database to generate into cannot be reached: {error}") from error
-    with connection:
+    volume = Volume(scale)
+    with connect(url) as connection, connection.transaction():
         _refuse_other_tables(connection)
         connection.execute("set local search_path = public")
-        connection.execute("set local maintenance_work_mem = '512MB'")
-        _run(connection, _BEFORE_ROWS)
-        _load(connection, Volume(scale), Dice(seed), progress)
+        connection.execute("set local maintenance_work_mem = '256MB'")
+        create_tables(connection)
+        _load(connection, volume, Dice(seed), progress)
         _set_sequences(connection)
-        _run(connection, _AFTER_ROWS)
-        connection.execute("analyze")
+        for done, total in create_keys(connection):
+            progress("keys and indexes", done, total)
+        connection.execute(sql.SQL("analyze {}").format(sql.SQL(", ").join(map(sql.Identifier, STREAM_NAMES))))
 
 
-def _refuse_other_tables(connection: psycopg.Connection[Row]) -> None:
+def _refuse_other_tables(connection: Connection[Any]) -> None:
     found = connection.execute(
         "select class.oid::regclass::text from pg_class as class join pg_namespace on pg_namespace.oid = relnamespace"
         " where nspname = 'public' and relkind in ('r', 'p', 'v', 'm', 'S') order by class.relname limit 1"
@@ -79,12 +73,7 @@ def _refuse_other_tables(connection: psycopg.Connection[Row]) -> None:
         )
 
 
-def _run(connection: psycopg.Connection[Row], files: Iterable[str]) -> None:
-    for name in files:
-        connection.execute((SCHEMA / name).read_bytes())
-
-
-def _load(connection: psycopg.Connection[Row], volume: Volume, dice: Dice, progress: Progress) -> None:
+def _load(connection: Connection[Any], volume: Volume, dice: Dice, progress: Progress) -> None:
     """Make the rows of all tables, and write them."""
     geography = Geography(dice)
     addresses = Addresses(dice, volume, geography)
@@ -119,14 +108,14 @@ def _load(connection: psycopg.Connection[Row], volume: Volume, dice: Dice, progr
             progress(table, done, volume.rows[table])
 
 
-def _copy_rows(connection: psycopg.Connection[Row], table: str, rows: Iterator[Row]) -> None:
+def _copy_rows(connection: Connection[Any], table: str, rows: Iterator[Row]) -> None:
     statement = sql.SQL("copy {} from stdin with (freeze)").format(sql.Identifier(table))
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
             copy.write_row(row)
 
 
-def _copy_blocks(connection: psycopg.Connection[Row], table: str, blocks: Iterator[Block]) -> Iterator[int]:
+def _copy_blocks(connection: Connection[Any], table: str, blocks: Iterator[Block]) -> Iterator[int]:
     """Write blocks while the next ones are made; yield how many rows are written."""
     statement = sql.SQL("copy {} from stdin with (format binary, freeze)").format(sql.Identifier(table))
     done = 0
@@ -139,7 +128,7 @@ def _copy_blocks(connection: psycopg.Connection[Row], table: str, blocks: Iterat
         copy.write(TRAILER)
 
 
-def _set_sequences(connection: psycopg.Connection[Row]) -> None:
+def _set_sequences(connection: Connection[Any]) -> None:
     """Let each sequence go on after the largest key."""
     for stream in STREAMS:
         if len(stream.primary_key) == 1:

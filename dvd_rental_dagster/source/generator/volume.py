@@ -5,6 +5,7 @@ from functools import cached_property
 from math import isqrt
 
 from dvd_rental_dagster.catalog import STREAM_NAMES
+from dvd_rental_dagster.errors import SourceError
 from dvd_rental_dagster.source.generator.geography import CITIES, COUNTRIES
 from dvd_rental_dagster.source.generator.words import CATEGORIES, LANGUAGES
 
@@ -12,6 +13,7 @@ RENTALS_IN_BLOCK = 16_044  # rentals and payments are made in blocks of scale 1,
 PAYMENTS_IN_BLOCK = 14_596
 OPEN_IN_BLOCK = 183
 
+_LARGEST_SCALE = 1_000
 _MOST_CUSTOMERS = 32_000  # customer_id and address_id are smallint where they are referred to
 
 
@@ -26,6 +28,10 @@ class Volume:
     """
 
     scale: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.scale <= _LARGEST_SCALE:
+            raise SourceError(f"Scale {self.scale} cannot be generated: it must be from 1 to {_LARGEST_SCALE}.")
 
     @cached_property
     def rentals(self) -> int:
