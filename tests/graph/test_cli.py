@@ -1,0 +1,64 @@
+"""The command line: help, errors of one line, exit codes."""
+
+import pytest
+from conftest import Home
+
+COMMANDS = [
+    ("up",), ("down",), ("status",), ("sync",), ("verify",), ("resync",), ("run",), ("ui",), ("query",), ("reset",),
+    ("source", "url"), ("source", "restore"), ("source", "generate"), ("source", "prepare"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_shows_an_example(empty_home: Home, command: tuple[str, ...]) -> None:
+    assert (
+        f"dvd-rental {' '.join(command)}"
+        in empty_home.cli(*command, "--help").split("Options")[0].split("Usage")[1][20:]
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "remedy"),
+    [
+        (("query", "select 1"), "dvd-rental run"),
+        (("source", "url"), "dvd-rental up"),
+        (("resync", "rentals"), "The streams are"),
+        (("source", "restore", "no-such-file.tar"), "no-such-file.tar"),
+    ],
+)
+def test_an_error_is_one_line_that_names_the_remedy(empty_home: Home, command: tuple[str, ...], remedy: str) -> None:
+    failed = empty_home.run("dvd-rental", *command, expected=1)
+    errors = [line for line in failed.stderr.splitlines() if "Error:" in line]
+    assert len(errors) == 1
+    assert remedy in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_wrong_setting_is_named(empty_home: Home) -> None:
+    wrong = Home(empty_home.path, {"DVD_RENTAL_SCALE": "many"})
+    failed = wrong.run("dvd-rental", "status", expected=1)
+    assert "DVD_RENTAL_SCALE" in failed.stderr
+
+
+def test_an_unreachable_source_is_named_without_its_password(empty_home: Home) -> None:
+    url = "postgresql://someone:secret-word@127.0.0.1:1/dvdrental"
+    failed = Home(empty_home.path, {"DVD_RENTAL_SOURCE_URL": url}).run("dvd-rental", "sync", expected=1)
+    assert "127.0.0.1" in failed.stderr
+    assert "secret-word" not in failed.stderr + failed.stdout
+
+
+def test_answers_come_as_table_csv_and_json(empty_home: Home) -> None:
+    empty_home.sync()
+    statement = "select store_id from raw.store order by store_id"
+    assert empty_home.cli("query", statement, "--format", "csv") == "store_id\n1\n2\n"
+    assert empty_home.query(statement) == [{"store_id": 1}, {"store_id": 2}]
+    assert "store_id" in empty_home.cli("query", statement)
+
+
+def test_down_stops_the_source_and_up_brings_it_back_with_its_data(empty_home: Home) -> None:
+    empty_home.sync()
+    empty_home.execute("delete from payment where payment_id = (select max(payment_id) from payment)")
+    empty_home.cli("down")
+    assert "down" in empty_home.cli("status")
+    empty_home.cli("up")
+    assert empty_home.sync()["streams"]["payment"]["deleted"] == 1

@@ -1,0 +1,103 @@
+"""The code location: what it holds, and what it takes to load it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Home
+from dagster import AssetKey, Definitions
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+from dvd_rental_dagster.catalog import STREAM_NAMES
+from dvd_rental_dagster.settings import PROJECT_ROOT
+
+_LOAD_WITHOUT_SOCKETS = """
+import socket, sys
+
+class Blocked(socket.socket):
+    def connect(self, address):
+        raise AssertionError(f"connected to {address}")
+    connect_ex = connect
+
+socket.socket = Blocked
+socket.create_connection = lambda address, *rest: Blocked().connect(address)
+socket.getaddrinfo = lambda host, *rest, **named: Blocked().connect(host)
+from dvd_rental_dagster.definitions import defs
+from dagster import Definitions
+Definitions.validate_loadable(defs)
+"""
+
+
+@pytest.fixture(scope="module")
+def graph() -> AssetGraph:
+    from dvd_rental_dagster.definitions import defs  # noqa: PLC0415  # parses dbt's project, for these tests alone
+
+    loaded: Definitions = defs
+    return loaded.get_repository_def().asset_graph
+
+
+def test_it_loads_with_sockets_blocked_and_writes_nothing_but_dbts_manifest(empty_home: Home) -> None:
+    empty_home.run("python", "-c", _LOAD_WITHOUT_SOCKETS)
+    assert {path.name for path in empty_home.path.iterdir()} <= {"dbt", "logs"}
+
+
+def test_dagsters_own_commands_accept_it(empty_home: Home) -> None:
+    empty_home.run("dg", "check", "defs")
+    empty_home.run("dagster", "definitions", "validate", "-w", "workspace.yaml")
+
+
+def test_every_asset_tells_its_group_kinds_owners_and_meaning(graph: AssetGraph) -> None:
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.group_name in {"source", "raw", "history", "staging", "marts", "reports", "published"}, key
+        assert node.kinds, key
+        assert node.owners, key
+        assert node.description, key
+
+
+def test_every_computed_asset_links_to_its_code(graph: AssetGraph) -> None:
+    for key in graph.materializable_asset_keys:
+        assert "dagster/code_references" in graph.get(key).metadata, key
+
+
+def test_the_lineage_reads_from_the_table_to_the_report(graph: AssetGraph) -> None:
+    above: set[AssetKey] = set()
+    waiting = [AssetKey(["reports", "rpt_revenue_daily"])]
+    while waiting:
+        for parent in graph.get(waiting.pop()).parent_keys - above:
+            above.add(parent)
+            waiting.append(parent)
+    path = (["source", "payment"], ["raw", "payment"], ["staging", "stg_payment"], ["marts", "fct_payment"])
+    assert {AssetKey(step) for step in path} <= above
+
+
+def test_all_fifteen_streams_are_there_from_source_to_staging(graph: AssetGraph) -> None:
+    for stream in STREAM_NAMES:
+        assert graph.get(AssetKey(["raw", stream])).parent_keys == {AssetKey(["source", stream])}
+        assert graph.get(AssetKey(["staging", f"stg_{stream}"])).parent_keys == {AssetKey(["raw", stream])}
+
+
+def test_every_dbt_test_is_a_check(graph: AssetGraph, manifest: Path) -> None:
+    nodes = json.loads(manifest.read_text())["nodes"].values()
+    tests = [node["name"] for node in nodes if node["resource_type"] == "test"]
+    models = {"staging", "marts", "reports"}
+    checks = [key.name for key in graph.asset_check_keys if key.asset_key.path[0] in models]
+    assert sorted(checks) == sorted(tests)
+
+
+@pytest.fixture(scope="module")
+def manifest(graph: AssetGraph) -> Path:
+    del graph  # loading it is what writes the manifest
+    from dvd_rental_dagster.settings import load_settings  # noqa: PLC0415
+
+    return load_settings().home / "dbt" / "manifest.json"
+
+
+def test_every_model_has_a_description_of_itself_and_of_every_column(manifest: Path) -> None:
+    for node in json.loads(manifest.read_text())["nodes"].values():
+        if node["resource_type"] == "model":
+            assert node["description"], node["name"]
+            assert node["columns"], node["name"]
+            assert all(column["description"] for column in node["columns"].values()), node["name"]
+            sql = PROJECT_ROOT / "dbt" / node["original_file_path"]
+            assert sql.with_suffix(".yml").exists(), node["name"]

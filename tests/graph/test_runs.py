@@ -1,0 +1,54 @@
+"""Runs that fail, that are killed, and that Dagster's own commands start."""
+
+import signal
+import time
+
+import duckdb
+import psycopg
+import pytest
+from conftest import Home
+
+pytestmark = pytest.mark.xdist_group("runs")
+
+
+def test_a_failed_check_stops_what_lies_below_and_readers_keep_what_they_had(empty_home: Home) -> None:
+    empty_home.cli("run")
+    revenue = "select sum(revenue) as revenue from reports.rpt_revenue_daily"
+    before = empty_home.query(revenue)
+    empty_home.execute(
+        "alter table payment drop constraint if exists payment_amount_check",
+        "update payment set amount = -1 where payment_id = (select min(payment_id) from payment)",
+    )
+
+    failed = empty_home.run("dvd-rental", "run", expected=1)
+
+    assert "failed" in failed.stdout
+    assert empty_home.query(revenue) == before
+    with duckdb.connect(empty_home.warehouse, read_only=True) as warehouse:
+        assert warehouse.execute("select count(*) from raw.payment where amount < 0").fetchall() == [(1,)]
+        assert warehouse.execute("select count(*) from marts.fct_payment where amount < 0").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("delay", [1.0, 3.5, 5.0, 7.0])
+def test_a_run_killed_at_any_moment_and_started_again_ends_with_raw_equal_to_the_source(
+    empty_home: Home, delay: float
+) -> None:
+    empty_home.cli("up")
+    run = empty_home.start("dvd-rental", "run")
+    time.sleep(delay)  # the moment is the point: there is no event to wait for
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    empty_home.execute("delete from payment where payment_id = (select max(payment_id) from payment)")
+
+    empty_home.cli("run")
+
+    assert "are equal" in empty_home.cli("verify")
+
+
+def test_dagster_materializes_everything_from_a_fresh_checkout(empty_home: Home) -> None:
+    done = empty_home.run("dagster", "asset", "materialize", "--select", "*", "-m", "dvd_rental_dagster.definitions")
+    assert "RUN_SUCCESS" in done.stderr
+    with duckdb.connect(empty_home.published, read_only=True) as warehouse:
+        counted = warehouse.execute("select sum(payments) from reports.rpt_revenue_monthly").fetchall()
+    with psycopg.connect(empty_home.source_url) as source:
+        assert counted == source.execute("select count(*) from payment").fetchall()

@@ -1,0 +1,87 @@
+"""The sensor that watches the log: evaluated against a real source, with Dagster's own context."""
+
+import psycopg
+import pytest
+from conftest import Home
+from dagster import AssetKey, DagsterInstance, RunRequest, SkipReason, build_sensor_context
+
+from dvd_rental_dagster.replication.lsn import parse_lsn
+
+
+@pytest.fixture
+def watched(empty_home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A loaded home whose settings this process reads too."""
+    empty_home.sync()
+    monkeypatch.setenv("DVD_RENTAL_HOME", str(empty_home.path))
+    return empty_home
+
+
+def evaluate(instance: DagsterInstance, cursor: str | None = None) -> tuple[RunRequest | SkipReason, str | None]:
+    from dvd_rental_dagster.automation.log_sensor import source_log  # noqa: PLC0415
+    from dvd_rental_dagster.definitions import defs  # noqa: PLC0415
+
+    repository = defs.get_repository_def()
+    with build_sensor_context(instance=instance, cursor=cursor, repository_def=repository) as context:
+        outcome = source_log(context)
+        assert isinstance(outcome, RunRequest | SkipReason)
+        return outcome, context.cursor
+
+
+def delete_a_payment(home: Home) -> None:
+    home.execute("delete from payment where payment_id = (select max(payment_id) from payment)")
+
+
+def test_it_asks_for_nothing_while_the_log_holds_no_change(watched: Home) -> None:
+    del watched
+    outcome, _ = evaluate(DagsterInstance.ephemeral())
+    assert isinstance(outcome, SkipReason)
+
+
+def test_it_asks_for_just_the_stream_that_changed_and_what_lies_below_it(watched: Home) -> None:
+    delete_a_payment(watched)
+    outcome, _ = evaluate(DagsterInstance.ephemeral())
+    assert isinstance(outcome, RunRequest)
+    assert outcome.asset_selection is not None
+    selected = set(outcome.asset_selection)
+    assert {AssetKey(["raw", "payment"]), AssetKey(["marts", "fct_payment"]), AssetKey(["published", "warehouse"])} <= (
+        selected
+    )
+    assert {key.path[1] for key in selected if key.path[0] in {"raw", "history"}} == {"payment"}
+    assert AssetKey(["marts", "dim_film"]) not in selected
+
+
+def test_it_asks_at_most_once_an_lsn(watched: Home) -> None:
+    delete_a_payment(watched)
+    instance = DagsterInstance.ephemeral()
+    first, cursor = evaluate(instance)
+    second, _ = evaluate(instance, cursor)
+    assert isinstance(first, RunRequest)
+    assert isinstance(second, SkipReason)
+
+
+def test_a_later_change_is_asked_for_at_a_later_lsn(watched: Home) -> None:
+    instance = DagsterInstance.ephemeral()
+    delete_a_payment(watched)
+    first, cursor = evaluate(instance)
+    delete_a_payment(watched)
+    second, _ = evaluate(instance, cursor)
+    assert isinstance(first, RunRequest)
+    assert isinstance(second, RunRequest)
+    assert first.run_key is not None
+    assert second.run_key is not None
+    assert parse_lsn(second.run_key) > parse_lsn(first.run_key)
+
+
+def test_unpublished_writes_ask_for_nothing(watched: Home) -> None:
+    with psycopg.connect(watched.source_url) as source:
+        source.execute("create table scratch (id integer)")
+        source.execute("insert into scratch select * from generate_series(1, 100)")
+    outcome, _ = evaluate(DagsterInstance.ephemeral())
+    assert isinstance(outcome, SkipReason)
+
+
+def test_a_source_that_is_down_is_a_reason_to_skip(watched: Home) -> None:
+    watched.cli("down")
+    outcome, _ = evaluate(DagsterInstance.ephemeral())
+    assert isinstance(outcome, SkipReason)
+    assert "dvd-rental up" in (outcome.skip_message or "")
