@@ -16,6 +16,7 @@ _UNPAID = 1_452  # rentals of a block without a payment
 _FREE = 24  # payments of a block of 0.00
 _SHARED_BY = 5  # payments, from as many customers, for one rental of a block
 _LATE_DAYS = np.array([34, 24, 15, 9, 6, 4, 3, 2, 1, 2])  # shares of those who are one day late, two days...
+_PREPAID_PERCENT = 70
 _STAFF_AT_HOME_PERCENT = 88
 _LONG_FILM = 140  # minutes
 
@@ -73,7 +74,7 @@ class Counter:
         return Rentals(position, rented, copy, customer, np.where(is_open, 0, returned), staff, is_open, price)
 
     def payments(self, block: int) -> Payments:
-        """The payments of a block: at the return, or at the rental where the copy is still out."""
+        """The payments of a block."""
         rentals = self.rentals(block)
         paid_for = self._paid_for(rentals)
         shared, free = self._odd(rentals, paid_for)
@@ -85,7 +86,7 @@ class Counter:
         position = np.arange(block * PAYMENTS_IN_BLOCK, (block + 1) * PAYMENTS_IN_BLOCK)
         share = np.zeros(PAYMENTS_IN_BLOCK, np.int64)
         share[index == shared] = np.arange(_SHARED_BY)
-        settled = np.where(rentals.open, rentals.rented, rentals.returned)[index]
+        settled = np.where(self._prepaid(rentals), rentals.rented, rentals.returned)[index]
         paid = settled + self._dice.below("seconds to payment", position, 240) + 60 * share
         return Payments(
             position=position,
@@ -115,6 +116,13 @@ class Counter:
         """Mostly the store's own; the stores lend each other a hand."""
         anyone = self._dice.below(f"{subject}, anyone", indices, self._volume.stores)
         return np.where(self._dice.below(subject, indices, 100) < _STAFF_AT_HOME_PERCENT, store, anyone)
+
+    def _prepaid(self, rentals: Rentals) -> Flags:
+        """Paid for when rented: what is still out, and most of what comes back in time."""
+        in_time = rentals.price == self._films.rate[self._stock.film[rentals.copy]]
+        prepays = self._dice.below("prepaid", rentals.position, 100) < _PREPAID_PERCENT
+        prepaid: Flags = rentals.open | (in_time & prepays)
+        return prepaid
 
     def _paid_for(self, rentals: Rentals) -> Flags:
         """All but 1,452, more of which than not are open or by reluctant customers."""
