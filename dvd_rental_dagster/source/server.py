@@ -4,7 +4,6 @@ The server outlives the process that starts it; every other process of the same 
 """
 
 import fcntl
-import hashlib
 import os
 import shutil
 import signal
@@ -18,7 +17,7 @@ from urllib.parse import quote, urlencode
 from dvd_rental_dagster.errors import ServerError, SourceUnreachableError
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.source.account import Account, server_account
-from dvd_rental_dagster.source.binaries import Binaries, find_binaries
+from dvd_rental_dagster.source.binaries import Binaries, find_binaries, shared_copy
 from dvd_rental_dagster.source.cluster import (
     ENVIRONMENT,
     OWNER,
@@ -100,7 +99,7 @@ class EmbeddedServer:
                 return
             account = server_account(self.data)
             self._recover(account)
-            programs = self._programs_for(account)
+            programs = self.binaries.readable_by(account, self.root)
             if not self.data.exists():
                 passwords = {"superuser": self.password(SUPERUSER), "owner": self.password(OWNER)}
                 make_cluster(self.data, programs, account, **passwords)
@@ -132,7 +131,7 @@ class EmbeddedServer:
     def remove(self) -> None:
         """Stop the server and delete all it ever wrote, wherever that is."""
         self.stop()
-        for folder in (self._shared_programs, self.root):
+        for folder in (shared_copy(self.root), self.root):
             if folder.exists():
                 shutil.rmtree(folder)
 
@@ -163,12 +162,6 @@ class EmbeddedServer:
     @property
     def _running(self) -> Path:
         return self.root / "running"
-
-    @property
-    def _shared_programs(self) -> Path:
-        """Where programs are copied when ``root`` is out of reach; its name is that of no other ``root``."""
-        name = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:16]
-        return Path("/var/tmp") / f"dvd-rental-programs-{name}"  # noqa: S108  its owner is checked before use
 
     def _pid_file(self) -> PidFile | None:
         try:
@@ -218,20 +211,6 @@ class EmbeddedServer:
         if pid_file is not None:
             remove_socket_folder(pid_file.socket_folder)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
-
-    def _programs_for(self, account: Account) -> Binaries:
-        """Programs that the account can read: those found, or a copy of them."""
-        found = self.binaries
-        if account.reaches(found.program("postgres")):
-            return found
-        if account.reaches(self.root):
-            return found.copy_server(self.root / "programs")
-        shared = self._shared_programs
-        shared.mkdir(exist_ok=True)
-        if shared.is_symlink() or shared.stat().st_uid != os.geteuid():
-            raise ServerError(f"{shared} is not ours, so its programs cannot be trusted. Delete it and try again.")
-        shared.chmod(0o755)
-        return found.copy_server(shared)
 
     def _start(self, programs: Binaries, account: Account) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)

