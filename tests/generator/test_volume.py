@@ -10,7 +10,7 @@ from dvd_rental_dagster.source.generator.films import Films
 from dvd_rental_dagster.source.generator.geography import Geography
 from dvd_rental_dagster.source.generator.habits import Customers
 from dvd_rental_dagster.source.generator.people import names
-from dvd_rental_dagster.source.generator.rentals import Counter
+from dvd_rental_dagster.source.generator.rentals import Desk
 from dvd_rental_dagster.source.generator.season import Season
 from dvd_rental_dagster.source.generator.stock import Stock
 
@@ -52,15 +52,15 @@ def test_the_parts_add_up_at_every_seed(scale: int, seed: int) -> None:
     films = Films(dice, volume)
     stock = Stock(dice, volume, films)
     customers = Customers(dice, volume, geography, Addresses(dice, volume, geography))
-    counter = Counter(dice, volume, films, stock, customers, Circulation(dice, volume, Season(dice), stock))
+    desk = Desk(dice, volume, films, stock, customers, Circulation(dice, volume, Season(dice), stock))
 
     assert len(stock.film) == volume.copies
     assert stock.turns.sum() == volume.rentals
     assert stock.turns.max() <= 40
     assert sum(1 for _ in films.actor_rows()) == len({row[:2] for row in films.actor_rows()}) == volume.castings
-    assert sum(int(counter.rentals(block).open.sum()) for block in range(scale)) == volume.open_rentals
+    assert sum(int(desk.rentals(block).open.sum()) for block in range(scale)) == volume.open_rentals
     assert sum(row[-1] == 0 for row in customers.rows()) == volume.inactive_customers
-    assert sum(int((counter.payments(block).amount == 0).sum()) for block in range(scale)) == 24 * scale
+    assert sum(int((desk.payments(block).amount == 0).sum()) for block in range(scale)) == 24 * scale
 
 
 def test_no_two_customers_share_a_name_at_the_largest_scale() -> None:

@@ -25,7 +25,7 @@ from dvd_rental_dagster.source.generator.films import Films, category_rows, lang
 from dvd_rental_dagster.source.generator.geography import Geography, country_rows
 from dvd_rental_dagster.source.generator.habits import Customers
 from dvd_rental_dagster.source.generator.people import actor_rows, staff_rows, store_rows
-from dvd_rental_dagster.source.generator.rentals import Counter
+from dvd_rental_dagster.source.generator.rentals import Desk
 from dvd_rental_dagster.source.generator.schema import create_keys, create_tables
 from dvd_rental_dagster.source.generator.season import Row, Season
 from dvd_rental_dagster.source.generator.stock import Stock
@@ -80,7 +80,7 @@ def _load(connection: Connection[Any], volume: Volume, dice: Dice, progress: Pro
     films = Films(dice, volume)
     stock = Stock(dice, volume, films)
     customers = Customers(dice, volume, geography, addresses)
-    counter = Counter(dice, volume, films, stock, customers, Circulation(dice, volume, Season(dice), stock))
+    desk = Desk(dice, volume, films, stock, customers, Circulation(dice, volume, Season(dice), stock))
     rows: Mapping[str, Iterator[Row]] = {
         "country": country_rows(),
         "city": geography.city_rows(),
@@ -100,8 +100,8 @@ def _load(connection: Connection[Any], volume: Volume, dice: Dice, progress: Pro
         progress(table, volume.rows[table], volume.rows[table])
     blocks: Mapping[str, Iterator[Block]] = {
         "inventory": inventory_blocks(stock),
-        "rental": (rental_block(counter.rentals(block)) for block in range(volume.scale)),
-        "payment": (payment_block(counter.payments(block)) for block in range(volume.scale)),
+        "rental": (rental_block(desk.rentals(block)) for block in range(volume.scale)),
+        "payment": (payment_block(desk.payments(block)) for block in range(volume.scale)),
     }
     for table in blocks:
         for done in _copy_blocks(connection, table, blocks[table]):

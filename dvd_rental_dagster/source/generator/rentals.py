@@ -48,7 +48,7 @@ class Payments(NamedTuple):
     paid: Integers
 
 
-class Counter:
+class Desk:
     """Where copies meet customers."""
 
     def __init__(
