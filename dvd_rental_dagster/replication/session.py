@@ -26,10 +26,10 @@ _SETTINGS = {
 _CONNECT_TIMEOUT_SECONDS = 10
 
 
-def pinned(url: str) -> str:
+def pinned(url: str, **settings: str) -> str:
     """The connection string with the settings pinned and a bounded wait for the server."""
     parameters: dict[str, Any] = dict(conninfo_to_dict(url))
-    options = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+    options = " ".join(f"-c {name}={value}" for name, value in {**_SETTINGS, **settings}.items())
     parameters["options"] = f"{parameters.get('options') or ''} {options}".strip()
     parameters.setdefault("connect_timeout", str(_CONNECT_TIMEOUT_SECONDS))
     parameters.setdefault("application_name", "dvd-rental")
@@ -48,14 +48,16 @@ def connect(url: str) -> Connection[Any]:
         raise unreachable(url, error) from error
 
 
-def connect_replication(url: str) -> Connection[Any]:
+def connect_replication(url: str, **settings: str) -> Connection[Any]:
     """Open a session that speaks the replication protocol (54.4 "Streaming Replication Protocol").
+
+    ``settings`` are further ones of the session's.
 
     Raises:
         SourceUnreachableError: no server answers, or it refuses the credentials.
     """
     try:
-        return psycopg.connect(pinned(url), autocommit=True, replication="database")
+        return psycopg.connect(pinned(url, **settings), autocommit=True, replication="database")
     except psycopg.OperationalError as error:
         raise unreachable(url, error) from error
 

@@ -9,12 +9,16 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import Connection, sql
 
 from dvd_rental_dagster.errors import PublicationError, SlotError
 from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity
 from dvd_rental_dagster.replication.lsn import format_lsn, parse_lsn
 from dvd_rental_dagster.replication.session import connect_replication
+
+SNAPSHOT_WAIT_SECONDS = 60
+"""How long a snapshot waits for transactions that were open before it; it cannot be taken while they are."""
 
 _PREPARE = "Run dvd-rental source prepare."
 _RESYNC = "Load everything again with dvd-rental resync."
@@ -160,15 +164,38 @@ def exported_snapshot(url: str, connection: Connection[Any], slot: str) -> Itera
 
     A temporary slot beside the lasting one makes it, so that a slot that was there before serves as well as a new one:
     the stream then starts at the snapshot's LSN. The snapshot lives as long as the context.
+
+    Raises:
+        SlotError: no slot is free, or a transaction that writes has been open for too long.
     """
     name = f"{slot}_snapshot_{os.getpid()}"
-    with closing(connect_replication(url)) as exporter:
+    with closing(connect_replication(url, lock_timeout=f"{SNAPSHOT_WAIT_SECONDS}s")) as exporter:
         command = sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput (SNAPSHOT 'export')").format(
             sql.Identifier(name)
         )
-        row = exporter.execute(command).fetchone()
+        try:
+            row = exporter.execute(command).fetchone()
+        except psycopg.errors.LockNotAvailable as error:
+            raise SlotError(
+                f"A snapshot waits for transactions that were open when it began: {_writers(connection)}. "
+                "Let them end, or end them with select pg_terminate_backend(PID); then run it again."
+            ) from error
+        except psycopg.errors.ConfigurationLimitExceeded as error:
+            raise SlotError(
+                "The source has no free replication slot for the snapshot. Raise max_replication_slots, or drop a slot "
+                "that nobody needs (select slot_name, active from pg_replication_slots)."
+            ) from error
         assert row is not None  # noqa: S101  # the command answers one row
         temporary = read_slot(connection, name)
         assert temporary is not None  # noqa: S101  # it was made just now
         assert temporary.restart_lsn is not None  # noqa: S101
         yield Snapshot(row[2], parse_lsn(row[1]), temporary.restart_lsn)
+
+
+def _writers(connection: Connection[Any]) -> str:
+    """The server processes whose transactions have written, the oldest first."""
+    rows = connection.execute(
+        "select pid, coalesce(usename, backend_type), date_trunc('second', now() - xact_start)::text"
+        " from pg_catalog.pg_stat_activity where backend_xid is not null order by xact_start"
+    ).fetchall()
+    return ", ".join(f"process {pid} of {user}, open for {age}" for pid, user, age in rows) or "they ended just now"

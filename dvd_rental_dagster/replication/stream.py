@@ -97,4 +97,5 @@ def open_stream(url: str, slot: str, publication: str, start_lsn: int) -> Iterat
         sql.Identifier(slot), sql.SQL(format_lsn(start_lsn)), sql.Literal(sql.Identifier(publication).as_string())
     )
     with closing(connect_replication(url)) as connection:
-        yield LogStream(open_wire(connection, command.as_bytes(connection)), start_lsn)
+        with closing(open_wire(connection, command.as_bytes(connection))) as wire:
+            yield LogStream(wire, start_lsn)

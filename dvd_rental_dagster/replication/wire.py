@@ -23,7 +23,7 @@ COPY_DATA = ord("d")
 _COPY_DONE = ord("c")
 _COPY_BOTH = ord("W")
 _ERROR = ord("E")
-_READY = ord("Z")
+_GOODBYE_SECONDS = 30
 _RESUME = "Run the sync again: it goes on where it stopped."
 
 
@@ -42,6 +42,9 @@ class Wire(Protocol):
 
     def finish(self) -> None:
         """End COPY BOTH in order; the server has handled everything sent before when this returns."""
+
+    def close(self) -> None:
+        """Let go of the connection, in order or not."""
 
 
 def open_wire(connection: Connection[Any], command: bytes) -> Wire:
@@ -93,9 +96,22 @@ class _SocketWire:
         self._write(HEADER.pack(b"d", len(payload) + 4) + payload)
 
     def finish(self) -> None:
-        self._write(HEADER.pack(b"c", 4))
-        while self._frame()[0] != _READY:
-            pass
+        """Say goodbye and wait until the server hangs up: by then it has handled what was sent before.
+
+        What it still sends is not read as frames, for the last one may have been taken off the wire in part.
+        """
+        self._write(HEADER.pack(b"c", 4) + HEADER.pack(b"X", 4))
+        rest = bytearray(1 << 16)
+        while self._poll.poll(_GOODBYE_SECONDS * 1000):
+            try:
+                if not self._socket.recv_into(rest):
+                    break
+            except BlockingIOError:
+                continue
+            except ConnectionResetError:
+                break
+
+    def close(self) -> None:
         self._socket.close()
 
     def _write(self, data: bytes) -> None:
@@ -170,6 +186,9 @@ class _LibpqWire:
             pass
         while self._pgconn.get_result() is not None:
             pass
+
+    def close(self) -> None:
+        """Nothing of its own: libpq's connection is closed by whoever opened it."""
 
 
 def _broken(reason: object) -> SourceUnreachableError:

@@ -1,0 +1,43 @@
+"""Replicas of small databases."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from replica import Replica
+
+from dvd_rental_dagster.catalog import Stream
+
+TABLES = """
+    create table item (id integer primary key, name text, price numeric(8, 2), notes text);
+    create table place (x integer, y integer, label text, primary key (x, y));
+    create table empty (id integer primary key);
+"""
+STREAMS = (Stream("item", ("id",)), Stream("place", ("x", "y")), Stream("empty", ("id",)))
+
+
+@pytest.fixture
+def make_replica(database: str, tmp_path: Path) -> Callable[..., Replica]:
+    """Makes tables from statements, and a replica that has not been synced yet."""
+
+    def make(tables: str = TABLES, streams: tuple[Stream, ...] = STREAMS) -> Replica:
+        with psycopg.connect(database) as connection:
+            connection.execute(tables)
+        replica = Replica(database, tmp_path / "warehouse.duckdb", streams)
+        replica.prepare()
+        return replica
+
+    return make
+
+
+@pytest.fixture
+def replica(make_replica: Callable[..., Replica]) -> Replica:
+    """A loaded replica of a few rows."""
+    made = make_replica()
+    made.execute(
+        "insert into item select i, 'item ' || i, i * 1.5, null from generate_series(1, 20) as i",
+        "insert into place select i, -i, 'place ' || i from generate_series(1, 5) as i",
+    )
+    made.sync()
+    return made
