@@ -96,6 +96,8 @@ def open_stream(url: str, slot: str, publication: str, start_lsn: int) -> Iterat
     command = sql.SQL("START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {})").format(
         sql.Identifier(slot), sql.SQL(format_lsn(start_lsn)), sql.Literal(sql.Identifier(publication).as_string())
     )
-    with closing(connect_replication(url)) as connection:
-        with closing(open_wire(connection, command.as_bytes(connection))) as wire:
-            yield LogStream(wire, start_lsn)
+    with (
+        closing(connect_replication(url)) as connection,
+        closing(open_wire(connection, command.as_bytes(connection))) as wire,
+    ):
+        yield LogStream(wire, start_lsn)
