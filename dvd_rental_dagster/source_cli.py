@@ -68,6 +68,19 @@ def generate(
 
 
 @app.command()
+def fill() -> None:
+    """Make the source's database when there is none yet, from DVD_RENTAL_DUMP or generated, and prepare it.
+
+    Example: `dvd-rental source fill`
+    """
+    from dvd_rental_dagster.source.endpoint import fill_source  # noqa: PLC0415
+
+    with progress_bar() as progress:
+        made = fill_source(load_settings(), progress)
+    out.print("The source is filled and prepared." if made else "The source was filled before; it is prepared.")
+
+
+@app.command()
 def prepare() -> None:
     """Set the source up for change data capture: role, privileges, publication, slot; again changes nothing.
 

@@ -118,6 +118,21 @@ def generate_source(settings: Settings, scale: int, seed: int, progress: Progres
     _prepare_embedded(settings)
 
 
+def fill_source(settings: Settings, progress: Progress = silent) -> bool:
+    """Make the source's database when there is none of its name, and prepare it; whether it was made.
+
+    Raises:
+        ArchiveError: the archive that DVD_RENTAL_DUMP names is missing, damaged or foreign.
+        SourceError: the role may not make the database, or no server answers.
+    """
+    _start(settings)
+    missing = not is_whole(source_url(settings, local=True))
+    if missing:
+        _fill(settings, progress)
+    prepare_source(settings)
+    return missing
+
+
 def embedded_server(settings: Settings) -> EmbeddedServer:
     """The server of this home, running or not."""
     return EmbeddedServer(

@@ -5,7 +5,7 @@ from conftest import Home
 
 COMMANDS = [
     ("up",), ("down",), ("status",), ("sync",), ("verify",), ("resync",), ("run",), ("ui",), ("query",), ("reset",),
-    ("source", "url"), ("source", "restore"), ("source", "generate"), ("source", "prepare"),
+    ("source", "url"), ("source", "restore"), ("source", "generate"), ("source", "prepare"), ("source", "fill"),
 ]  # fmt: skip
 
 
