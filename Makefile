@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PYTEST := $(BIN)/pytest
 
-.PHONY: demo test test-long ui bench screenshots lint lock clean
+.PHONY: demo test test-long ui bench lint lock clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -27,9 +27,6 @@ ui: $(VENV)/installed ## Dagster's UI with its daemon; schedules and sensors on.
 
 bench: $(VENV)/installed ## Measure the engine.
 	$(BIN)/python -m bench
-
-screenshots: $(VENV)/installed ## Pictures of Dagster's UI, into docs/images.
-	$(BIN)/python -m docs.screenshots
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
