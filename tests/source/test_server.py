@@ -148,7 +148,8 @@ def test_processes_that_start_it_at_once_get_one_server(stopped: EmbeddedServer)
 
 
 def test_the_server_outlives_the_interrupt_of_who_started_it(stopped: EmbeddedServer) -> None:
-    script = f"{START}\nimport signal; signal.pause()"
+    # whoever runs the tests in the background has them ignore the interrupt, and children inherit that
+    script = f"{START}\nimport signal; signal.signal(signal.SIGINT, signal.default_int_handler); signal.pause()"
     with subprocess.Popen(
         [sys.executable, "-c", script, stopped.root],
         stdout=subprocess.PIPE,
