@@ -1,7 +1,6 @@
 """The code location: what it holds, and what it takes to load it."""
 
-import json
-from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Home
@@ -9,7 +8,8 @@ from dagster import AssetKey, Definitions
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from dvd_rental_dagster.catalog import STREAM_NAMES
-from dvd_rental_dagster.settings import PROJECT_ROOT
+from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
+from dvd_rental_dagster.transformation.project import manifest
 
 _LOAD_WITHOUT_SOCKETS = """
 import socket, sys
@@ -29,11 +29,20 @@ Definitions.validate_loadable(defs)
 
 
 @pytest.fixture(scope="module")
-def graph() -> AssetGraph:
-    from dvd_rental_dagster.definitions import defs  # noqa: PLC0415  # parses dbt's project, for these tests alone
+def graph(tmp_path_factory: pytest.TempPathFactory) -> AssetGraph:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DVD_RENTAL_HOME", str(tmp_path_factory.mktemp("graph")))
+        from dvd_rental_dagster.definitions import defs  # noqa: PLC0415  # parses dbt's project, for these tests alone
 
     loaded: Definitions = defs
     return loaded.get_repository_def().asset_graph
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The models and tests of dbt's manifest."""
+    parsed = manifest(Settings(_env_file=None, home=tmp_path_factory.mktemp("manifest")))
+    return list(parsed["nodes"].values())
 
 
 def test_it_loads_with_sockets_blocked_and_writes_nothing_but_dbts_manifest(empty_home: Home) -> None:
@@ -77,24 +86,15 @@ def test_all_fifteen_streams_are_there_from_source_to_staging(graph: AssetGraph)
         assert graph.get(AssetKey(["staging", f"stg_{stream}"])).parent_keys == {AssetKey(["raw", stream])}
 
 
-def test_every_dbt_test_is_a_check(graph: AssetGraph, manifest: Path) -> None:
-    nodes = json.loads(manifest.read_text())["nodes"].values()
+def test_every_dbt_test_is_a_check(graph: AssetGraph, nodes: list[dict[str, Any]]) -> None:
     tests = [node["name"] for node in nodes if node["resource_type"] == "test"]
     models = {"staging", "marts", "reports"}
     checks = [key.name for key in graph.asset_check_keys if key.asset_key.path[0] in models]
     assert sorted(checks) == sorted(tests)
 
 
-@pytest.fixture(scope="module")
-def manifest(graph: AssetGraph) -> Path:
-    del graph  # loading it is what writes the manifest
-    from dvd_rental_dagster.settings import load_settings  # noqa: PLC0415
-
-    return load_settings().home / "dbt" / "manifest.json"
-
-
-def test_every_model_has_a_description_of_itself_and_of_every_column(manifest: Path) -> None:
-    for node in json.loads(manifest.read_text())["nodes"].values():
+def test_every_model_has_a_description_of_itself_and_of_every_column(nodes: list[dict[str, Any]]) -> None:
+    for node in nodes:
         if node["resource_type"] == "model":
             assert node["description"], node["name"]
             assert node["columns"], node["name"]
