@@ -1,5 +1,6 @@
 """The code location: what it holds, and what it takes to load it."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,8 +9,7 @@ from dagster import AssetKey, Definitions
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from dvd_rental_dagster.catalog import STREAM_NAMES
-from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
-from dvd_rental_dagster.transformation.project import manifest
+from dvd_rental_dagster.settings import PROJECT_ROOT
 
 _LOAD_WITHOUT_SOCKETS = """
 import socket, sys
@@ -40,9 +40,10 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> AssetGraph:
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """The models and tests of dbt's manifest."""
-    parsed = manifest(Settings(_env_file=None, home=tmp_path_factory.mktemp("manifest")))
-    return list(parsed["nodes"].values())
+    """The models and tests of dbt's manifest, parsed in a process of its own."""
+    home = Home(tmp_path_factory.mktemp("manifest") / "home", {})
+    home.run("python", "-c", "import dvd_rental_dagster.definitions")
+    return list(json.loads((home.path / "dbt" / "manifest.json").read_text())["nodes"].values())
 
 
 def test_it_loads_with_sockets_blocked_and_writes_nothing_but_dbts_manifest(empty_home: Home) -> None:
