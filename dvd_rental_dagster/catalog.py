@@ -16,13 +16,25 @@ class SyncMode(StrEnum):
 class Stream:
     """One source table and how it is replicated.
 
-    ``name`` is the table's name in the source and in the warehouse; ``primary_key`` its key columns in key order.
+    ``name`` is the table's name in the warehouse, and in the source unless ``table`` says another; ``primary_key`` its
+    key columns in key order, none for a table without a key.
     """
 
     name: str
     primary_key: tuple[str, ...]
     namespace: str = "public"
     mode: SyncMode = SyncMode.INCREMENTAL_DEDUPED_HISTORY
+    table: str = ""
+
+    @property
+    def source_table(self) -> tuple[str, str]:
+        """Namespace and name of the table in the source."""
+        return self.namespace, self.table or self.name
+
+    @property
+    def source_name(self) -> str:
+        """The source's table as an error names it."""
+        return ".".join(self.source_table)
 
 
 STREAMS: tuple[Stream, ...] = (

@@ -8,19 +8,23 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from psycopg import Connection
 
-from dvd_rental_dagster.catalog import SyncMode
+from dvd_rental_dagster.catalog import Stream, SyncMode
 from dvd_rental_dagster.replication.array import arrays_to_json
 from dvd_rental_dagster.replication.column import Kind, TypeCatalog
 from dvd_rental_dagster.replication.destinations import Destination
+from dvd_rental_dagster.replication.evolution import plan_evolution, read_attributes
 from dvd_rental_dagster.replication.ledger import Ledger, Stamp
 from dvd_rental_dagster.replication.pgoutput import Relation, Truncate
 from dvd_rental_dagster.replication.report import SyncReport
 from dvd_rental_dagster.replication.rows import Batch, Operation, Transactions
-from dvd_rental_dagster.replication.table import Table, check_names
+from dvd_rental_dagster.replication.table import Table, check_names, made_again
 
+_FULL = "f"
 _LOG_MODES = frozenset({SyncMode.INCREMENTAL_DEDUPED_HISTORY, SyncMode.INCREMENTAL_APPEND})
 
 
@@ -28,7 +32,7 @@ _LOG_MODES = frozenset({SyncMode.INCREMENTAL_DEDUPED_HISTORY, SyncMode.INCREMENT
 class Applier:
     """Applies batches, truncates and relations to a destination and commits them with the ledger.
 
-    ``tables`` holds the streams' tables by namespace and name; ``read_types`` reads the source's types anew.
+    ``tables`` holds the streams' tables by namespace and name; ``source`` is an ordinary session at the source.
     """
 
     destination: Destination
@@ -36,10 +40,14 @@ class Applier:
     stamp: Stamp
     tables: dict[tuple[str, str], Table]
     report: SyncReport
-    read_types: Callable[[], TypeCatalog]
-    _types: TypeCatalog | None = None
+    source: Connection[Any]
+    _types: TypeCatalog = field(init=False)
     _relations: dict[int, Relation] = field(default_factory=dict)
+    _announced: set[int] = field(default_factory=set)
     _open: bool = False
+
+    def __post_init__(self) -> None:
+        self._types = TypeCatalog(self.source)
 
     def apply_batch(self, buffer: bytearray, starts: list[int], transactions: Transactions) -> None:
         """Decode the row messages and apply them, table by table."""
@@ -49,11 +57,12 @@ class Applier:
             table = self._table(relation)
             if table is None:
                 continue
-            state = self.ledger.streams[table.stream.name]
-            selected = batch.committed_since(indices, state.snapshot_lsn)
+            selected = batch.committed_since(indices, self.ledger.streams[table.stream.name].snapshot_lsn)
             if not len(selected):
                 continue
             started = time.perf_counter()
+            table = self._evolved(table, relation, *batch.origin(selected[0]))
+            state = self.ledger.streams[table.stream.name]
             changes = batch.changes(selected, relation, table.key)
             for column in table.columns:
                 if column.kind is Kind.ARRAY:
@@ -70,33 +79,19 @@ class Applier:
             stream.seconds += time.perf_counter() - started
 
     def apply_relation(self, relation: Relation) -> None:
-        """Take note of a table's definition, and change the destination's columns when it is a new one."""
+        """Take note of a table's definition; it matters with the first change that has it."""
         self._relations[relation.oid] = relation
-        table = self._table(relation)
-        if table is None:
-            return
-        announced = [(column.name, column.type_oid, column.type_modifier) for column in relation.columns]
-        if announced == [(column.name, column.type_oid, column.type_modifier) for column in table.columns]:
-            return
-        if self._types is None or not all(self._types.knows(type_oid) for _, type_oid, _ in announced):
-            self._types = self.read_types()
-        after = Table(table.stream, tuple(self._types.column(*fields) for fields in announced))
-        check_names(after.stream, after.columns)
-        self._begin()
-        state = replace(self.ledger.streams[after.stream.name], columns=after.columns)
-        self.destination.evolve(table, after, state)
-        self.tables[relation.namespace, relation.name] = after
-        self.ledger = replace(self.ledger, streams={**self.ledger.streams, after.stream.name: state})
+        self._announced.add(relation.oid)
 
     def apply_truncate(self, truncate: Truncate, lsn: int, commit_lsn: int, committed_at: int) -> None:
         """Empty the tables that the source emptied."""
         for oid in truncate.relation_oids:
-            table = self._table(self._relations[oid])
-            if table is None:
+            relation = self._relations[oid]
+            table = self._table(relation)
+            if table is None or commit_lsn < self.ledger.streams[table.stream.name].snapshot_lsn:
                 continue
+            table = self._evolved(table, relation, lsn, committed_at)
             state = self.ledger.streams[table.stream.name]
-            if commit_lsn < state.snapshot_lsn:
-                continue
             self._begin()
             stream = self.report.streams[table.stream.name]
             stream.truncated += self.destination.truncate(table, state, lsn, committed_at)
@@ -125,6 +120,46 @@ class Applier:
         """The stream's table; none for a table of the publication that is no stream, or is not read from the log."""
         table = self.tables.get((relation.namespace, relation.name))
         return table if table is not None and table.stream.mode in _LOG_MODES else None
+
+    def _evolved(self, table: Table, relation: Relation, lsn: int, committed_at: int) -> Table:
+        """The table as last announced, the destination's columns with it; ``lsn`` is that of its first change."""
+        if relation.oid not in self._announced:
+            return table
+        self._announced.remove(relation.oid)
+        state = self.ledger.streams[table.stream.name]
+        if relation.oid != state.table_oid:
+            raise made_again(table.stream)
+        announced = [(column.name, column.type_oid, column.type_modifier) for column in relation.columns]
+        if not all(self._types.knows(type_oid) for _, type_oid, _ in announced):
+            self._types = TypeCatalog(self.source)
+        evolution = plan_evolution(
+            table.stream,
+            table.columns,
+            [self._types.column(*fields) for fields in announced],
+            read_attributes(self.source, relation.oid),
+        )
+        after = replace(table, columns=evolution.columns, key=_key(relation, table.stream))
+        self.tables[relation.namespace, relation.name] = after
+        if after.columns != table.columns:
+            check_names(after.stream, after.columns)
+            self._begin()
+            state = replace(state, columns=after.columns)
+            self.ledger = replace(self.ledger, streams={**self.ledger.streams, after.stream.name: state})
+        if not evolution.changes_nothing:
+            # What led to the definition comes right before the change that brings it along.
+            self.destination.evolve(after, state, evolution, lsn - 1, committed_at)
+            self.report.streams[after.stream.name].evolved = True
+        return after
+
+
+def _key(relation: Relation, stream: Stream) -> tuple[str, ...]:
+    """The columns by which the log tells the table's rows apart (54.9, the flag of a column).
+
+    The whole row (ALTER TABLE, REPLICA IDENTITY FULL) names no key: there it is the stream's own.
+    """
+    if relation.replica_identity == _FULL:
+        return stream.primary_key
+    return tuple(column.name for column in relation.columns if column.in_identity)
 
 
 class Worker:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _NUMBERS = frozenset({"int2", "int4", "int8", "float4", "float8", "numeric", "oid"})
+_DELIMITERS = {"box": ";"}
 _NOT_JSON = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
@@ -21,11 +22,12 @@ def array_to_json(literal: str, element: str) -> str:
     """
     if literal.startswith("["):
         literal = literal[literal.index("=") + 1 :]
+    delimiter = _DELIMITERS.get(element, ",")
     parts: list[str] = []
     position, end = 0, len(literal)
     while position < end:
         character = literal[position]
-        if character in "{},;":
+        if character in {"{", "}", delimiter}:
             parts.append({"{": "[", "}": "]"}.get(character, ","))
             position += 1
         elif character == '"':
@@ -40,7 +42,7 @@ def array_to_json(literal: str, element: str) -> str:
             parts.append(_quoted("".join(value), element))
         else:
             start = position
-            while literal[position] not in "{},;":
+            while literal[position] not in {"}", delimiter}:
                 position += 1
             parts.append(_bare(literal[start:position], element))
     return "".join(parts)

@@ -3,7 +3,7 @@
 A type without a faithful column becomes its text, as PostgreSQL itself writes it.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -49,14 +49,18 @@ _KINDS: dict[str, Kind] = {
     "json": Kind.JSON,
     "jsonb": Kind.JSON,
 }
+_SAME_TEXT = frozenset({("varchar", "text"), ("text", "varchar")})
+_WIDENED_IN_PLACE = frozenset({"varchar", "varbit", "numeric", "time", "timetz", "timestamp", "timestamptz"})
 
 
 @dataclass(frozen=True)
 class Column:
     """One column of a stream.
 
-    ``type_oid`` and ``type_modifier`` are the source's own and tell whether the column changed; ``pg_type`` is the name
-    of the type under any domain; ``precision`` and ``scale`` belong to decimals, ``element`` names an array's elements.
+    ``type_oid`` and ``type_modifier`` are the source's own and tell whether the column changed; ``pg_type`` and
+    ``modifier`` are those of the type under any domain; ``precision`` and ``scale`` belong to decimals, ``element``
+    names an array's elements. ``number`` is the column's in its table, which no other column of the table ever has;
+    zero when it is not known.
     """
 
     name: str
@@ -67,6 +71,29 @@ class Column:
     precision: int = 0
     scale: int = 0
     element: str = ""
+    modifier: int = -1
+    number: int = 0
+
+    @property
+    def announced(self) -> tuple[str, int, int]:
+        """The column as the log announces it."""
+        return self.name, self.type_oid, self.type_modifier
+
+    def keeps_values_as(self, after: "Column") -> bool:
+        """Whether changing the column's type to that of ``after`` leaves every value's text as it is.
+
+        These are the changes for which PostgreSQL does not rewrite the table (ALTER TABLE, "Notes"); a rewrite is not
+        in the log. An expression given with USING can change values even then, and only a comparison shows it.
+        """
+        if after.pg_type != self.pg_type:
+            return (self.pg_type, after.pg_type) in _SAME_TEXT and after.modifier in {-1, self.modifier}
+        if after.modifier == self.modifier:
+            return True
+        if after.pg_type == "numeric" and after.modifier != -1:
+            return self.modifier != -1 and after.scale == self.scale and after.precision >= self.precision > 0
+        if after.pg_type not in _WIDENED_IN_PLACE:
+            return False
+        return after.modifier == -1 or (self.modifier != -1 and after.modifier > self.modifier)
 
     def as_json(self) -> dict[str, Any]:
         """The column as the ledger keeps it."""
@@ -88,6 +115,9 @@ class _PgType:
     base_modifier: int
 
 
+_GONE = _PgType("unknown", "b", "X", 0, 0, -1)
+
+
 class TypeCatalog:
     """The types of one database, by OID (PostgreSQL documentation, 52.64 "pg_type")."""
 
@@ -104,26 +134,27 @@ class TypeCatalog:
         """Whether the type existed when the catalog was read."""
         return type_oid in self._types
 
-    def column(self, name: str, type_oid: int, type_modifier: int) -> Column:
-        """Resolve domains, and say what the column becomes."""
+    def column(self, name: str, type_oid: int, type_modifier: int, number: int = 0) -> Column:
+        """Resolve domains, and say what the column becomes; of a type that is gone by now it is the values' text."""
         oid, modifier = type_oid, type_modifier
-        while (found := self._types[oid]).typtype == "d":
+        while (found := self._types.get(oid, _GONE)).typtype == "d":
             oid, modifier = found.base_oid, found.base_modifier
+        column = Column(name, type_oid, type_modifier, found.name, Kind.TEXT, modifier=modifier, number=number)
         if found.category == "A" and found.element_oid:
-            element = self._types[found.element_oid]
-            return Column(name, type_oid, type_modifier, found.name, Kind.ARRAY, element=element.name)
-        if found.name == "numeric" and found.typtype == "b":
-            return self._numeric(name, type_oid, type_modifier, modifier)
+            return replace(column, kind=Kind.ARRAY, element=self._types[found.element_oid].name)
         if found.typtype != "b":
-            return Column(name, type_oid, type_modifier, "text", Kind.TEXT)
-        return Column(name, type_oid, type_modifier, found.name, _KINDS.get(found.name, Kind.TEXT))
+            return column
+        if found.name == "numeric":
+            return self._numeric(column)
+        return replace(column, kind=_KINDS.get(found.name, Kind.TEXT))
 
     @staticmethod
-    def _numeric(name: str, type_oid: int, type_modifier: int, modifier: int) -> Column:
+    def _numeric(column: Column) -> Column:
         """Numeric's modifier holds precision and scale, offset by the four bytes of a varlena header."""
-        if modifier >= 0:
-            precision = ((modifier - 4) >> 16) & 0xFFFF
-            scale = ((modifier - 4) & 0x7FF ^ 0x400) - 0x400
-            if precision <= _MAX_DECIMAL_PRECISION and 0 <= scale <= precision:
-                return Column(name, type_oid, type_modifier, "numeric", Kind.DECIMAL, precision, scale)
-        return Column(name, type_oid, type_modifier, "numeric", Kind.TEXT)
+        if column.modifier < 0:
+            return column
+        precision = ((column.modifier - 4) >> 16) & 0xFFFF
+        scale = ((column.modifier - 4) & 0x7FF ^ 0x400) - 0x400
+        if precision <= _MAX_DECIMAL_PRECISION and 0 <= scale <= precision:
+            return replace(column, kind=Kind.DECIMAL, precision=precision, scale=scale)
+        return column

@@ -18,13 +18,14 @@ class SourceIdentity:
 class StreamState:
     """One stream as it stands in the warehouse.
 
-    ``generation`` counts its full loads, ``snapshot_lsn`` is the LSN that its last full load shows, ``columns`` are the
-    source's at that place of the log.
+    ``generation`` counts its full loads, ``snapshot_lsn`` is the LSN that its last full load shows, ``table_oid`` is
+    the source's number for the table, ``columns`` are the source's at the ledger's place of the log.
     """
 
     generation: int
     mode: SyncMode
     snapshot_lsn: int
+    table_oid: int
     columns: tuple[Column, ...]
 
 

@@ -59,5 +59,5 @@ def pending_changes(
             changed.add(relations[oid])
         elif tag == Tag.TRUNCATE:
             changed.update(relations.values())
-    names = tuple(stream.name for stream in streams if (stream.namespace, stream.name) in changed)
+    names = tuple(stream.name for stream in streams if stream.source_table in changed)
     return Pending(parse_lsn(messages[-1][0]) if messages else 0, names)

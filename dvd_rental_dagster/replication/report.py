@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 class StreamReport:
     """One stream's share of a sync.
 
-    ``snapshot`` counts rows of a full load; the others count changes in the log. ``lsn`` is that of the last change,
-    ``seconds`` the time the warehouse took for the stream.
+    ``snapshot`` counts rows of a full load; the others count changes in the log; ``evolved`` tells that the columns
+    changed. ``lsn`` is that of the last change, ``seconds`` the time the warehouse took for the stream.
     """
 
     stream: str
@@ -17,6 +17,7 @@ class StreamReport:
     updated: int = 0
     deleted: int = 0
     truncated: int = 0
+    evolved: bool = False
     lsn: int = 0
     seconds: float = 0.0
 
@@ -28,7 +29,7 @@ class StreamReport:
     @property
     def changed(self) -> bool:
         """Whether the sync wrote anything for the stream; a full load of an empty table counts."""
-        return self.snapshot is not None or self.rows > 0
+        return self.snapshot is not None or self.evolved or self.rows > 0
 
 
 @dataclass

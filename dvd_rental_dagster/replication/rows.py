@@ -54,7 +54,7 @@ class Changes:
 
     ``columns`` maps a column to its text values; the other fields have one entry a change. ``unchanged`` marks, for the
     columns that have any, values that the server left out because a TOASTed value did not change. ``rekeyed`` is true
-    where the row's key was another before: a delete of the old key comes right before it.
+    where the row's key was another before, or it has none: a delete of the old key comes right before it.
     """
 
     columns: dict[str, pa.Array]
@@ -150,11 +150,16 @@ class Batch:
         commit_lsn = np.array(self._transactions.commit_lsn, dtype=np.int64)
         return indices[commit_lsn[self._transaction_of(indices)] >= lsn]
 
+    def origin(self, index: int) -> tuple[int, int]:
+        """LSN of one message, and when its transaction committed, in microseconds since 1970."""
+        [transaction] = self._transaction_of(np.array([index]))
+        return int(self._buffer.big_64[self._starts[index] + 1]), self._transactions.committed_at[transaction]
+
     def _transaction_of(self, indices: Positions) -> Positions:
         return np.searchsorted(np.array(self._transactions.first), indices, side="right").astype(np.int64) - 1
 
     def changes(self, indices: Positions, relation: Relation, key: tuple[str, ...]) -> Changes:
-        """Decode one table's messages; an update of the key becomes a delete and an update.
+        """Decode one table's messages; an update of the key becomes a delete and an update, as every one without a key.
 
         Raises:
             ProtocolError: a message is not what the relation announced.
@@ -262,7 +267,8 @@ class Batch:
         )
 
     def _keys_differ(self, key: tuple[str, ...], old: dict[str, _Values], new: dict[str, _Values]) -> Mask:
-        differ = np.zeros(len(old[key[0]].start), dtype=np.bool_)
+        rows = len(next(iter(old.values())).start) if old else 0
+        differ = np.full(rows, not key, dtype=np.bool_)
         for name in key:
             before, after = old[name], new[name]
             short = before.length <= _INLINE

@@ -141,13 +141,34 @@ def _check_continuity(slot: Slot, identity: SourceIdentity, ledger: Ledger) -> N
 
 
 def check_publication(connection: Connection[Any], publication: str, tables: set[tuple[str, str]]) -> None:
-    """Make sure that the publication holds every table.
+    """Make sure that the publication holds every table, all of its rows, and every kind of change.
 
     Raises:
-        PublicationError: the publication does not exist, or lacks a table.
+        PublicationError: the publication does not exist, lacks a table, or leaves changes out.
     """
-    if not connection.execute("select 1 from pg_catalog.pg_publication where pubname = %s", (publication,)).fetchone():
+    found = connection.execute(
+        "select pubinsert and pubupdate and pubdelete and pubtruncate, pubviaroot"
+        " from pg_catalog.pg_publication where pubname = %s",
+        (publication,),
+    ).fetchone()
+    if found is None:
         raise PublicationError(f"The source has no publication {publication}. {_PREPARE}")
+    publishes_all_kinds, via_root = found
+    if not publishes_all_kinds:
+        raise PublicationError(
+            f"Publication {publication} leaves kinds of changes out, and the warehouse would differ. {_PREPARE} "
+            f"Or: alter publication {publication} set (publish = 'insert, update, delete, truncate')."
+        )
+    if not via_root and (partitioned := _partitioned(connection, tables)):
+        raise PublicationError(
+            f"Publication {publication} tells the changes of {', '.join(partitioned)} under the partitions' names. "
+            f"Run: alter publication {publication} set (publish_via_partition_root = true)."
+        )
+    if filtered := _filtered(connection, publication, tables):
+        raise PublicationError(
+            f"Publication {publication} filters the rows of {', '.join(filtered)}, and a full load would not. "
+            f"Publish the tables without a WHERE: alter publication {publication} set table …"
+        )
     published = set(
         connection.execute(
             "select schemaname, tablename from pg_catalog.pg_publication_tables where pubname = %s", (publication,)
@@ -156,6 +177,27 @@ def check_publication(connection: Connection[Any], publication: str, tables: set
     missing = sorted(f"{namespace}.{name}" for namespace, name in tables - published)
     if missing:
         raise PublicationError(f"Publication {publication} lacks {', '.join(missing)}. {_PREPARE}")
+
+
+def _partitioned(connection: Connection[Any], tables: set[tuple[str, str]]) -> list[str]:
+    rows = connection.execute(
+        "select namespace.nspname, class.relname from pg_catalog.pg_class as class"
+        " inner join pg_catalog.pg_namespace as namespace on class.relnamespace = namespace.oid"
+        " where class.relkind = 'p'"
+    ).fetchall()
+    return sorted(".".join(table) for table in rows if table in tables)
+
+
+def _filtered(connection: Connection[Any], publication: str, tables: set[tuple[str, str]]) -> list[str]:
+    """Tables with a row filter, which publications can have since PostgreSQL 15."""
+    if connection.info.server_version < 150000:  # noqa: PLR2004
+        return []
+    rows = connection.execute(
+        "select schemaname, tablename from pg_catalog.pg_publication_tables"
+        " where pubname = %s and rowfilter is not null",
+        (publication,),
+    ).fetchall()
+    return sorted(".".join(table) for table in rows if table in tables)
 
 
 @contextmanager

@@ -61,9 +61,10 @@ class SnapshotReader:
     @contextmanager
     def rows(self, table: Table) -> Iterator[pa.RecordBatchReader]:
         """The table's rows, a batch at a time; the reader must be spent before the context ends."""
-        query = sql.SQL("select {} from {}").format(
+        query = sql.SQL("select {} from {} {}").format(
             sql.SQL(", ").join(_value(column) for column in table.columns),
-            sql.Identifier(table.stream.namespace, table.stream.name),
+            sql.SQL("" if table.partitioned else "only"),
+            sql.Identifier(*table.stream.source_table),
         )
         with self._connection.cursor() as cursor:
             cursor.execute(query.as_string(None))

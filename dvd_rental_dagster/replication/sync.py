@@ -5,8 +5,7 @@ Streams that the warehouse does not hold yet are loaded first, all from one snap
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import Connection
@@ -29,7 +28,7 @@ from dvd_rental_dagster.replication.slot import (
 )
 from dvd_rental_dagster.replication.snapshot import snapshot_reader
 from dvd_rental_dagster.replication.stream import open_stream
-from dvd_rental_dagster.replication.table import Table, read_table
+from dvd_rental_dagster.replication.table import Table, made_again, read_table, table_oids
 
 
 def sync(
@@ -86,7 +85,7 @@ class _Sync:
         identity = read_identity(self.source)
         anew = ledger is None or all(stream.name in resync for stream in self.streams)
         check_slot(self.source, self.slot, identity, None if anew else ledger)
-        check_publication(self.source, self.publication, {(stream.namespace, stream.name) for stream in self.streams})
+        check_publication(self.source, self.publication, {stream.source_table for stream in self.streams})
         last_extracted_at = ledger.extracted_at if ledger else 0
         stamp = Stamp(
             sync_id=(ledger.sync_id if ledger else 0) + 1,
@@ -94,12 +93,27 @@ class _Sync:
         )
         report = SyncReport(stamp.sync_id, ledger.lsn if ledger else 0, ledger.lsn if ledger else 0)
         report.streams = {stream.name: StreamReport(stream.name) for stream in self.streams}
+        ledger = ledger and self._forget_others(ledger)
         due = [stream for stream in self.streams if self._is_due(stream, ledger, resync)]
+        if ledger:
+            self._check_tables(ledger, due)
         if due:
             ledger = self._load(due, None if anew else ledger, ledger, identity, stamp, report)
         assert ledger is not None  # noqa: S101  # without one every stream was due
         self._follow(ledger, stamp, report)
         return report
+
+    def _forget_others(self, ledger: Ledger) -> Ledger:
+        """The ledger of these streams; one that is left out misses what happens now, and is loaded anew later."""
+        names = {stream.name for stream in self.streams}
+        return replace(ledger, streams={name: state for name, state in ledger.streams.items() if name in names})
+
+    def _check_tables(self, ledger: Ledger, due: Sequence[Stream]) -> None:
+        """Refuse tables that are no longer those that were loaded."""
+        oids = table_oids(self.source, {stream.source_table for stream in self.streams})
+        for stream in self.streams:
+            if stream not in due and oids.get(stream.source_table) != ledger.streams[stream.name].table_oid:
+                raise made_again(stream)
 
     @staticmethod
     def _is_due(stream: Stream, ledger: Ledger | None, resync: frozenset[str]) -> bool:
@@ -127,12 +141,10 @@ class _Sync:
                 for number, stream in enumerate(due):
                     self.progress("Loading " + stream.name, number, len(due))
                     started = time.perf_counter()
-                    table = read_table(self.source, types, stream)
+                    table = read_table(self.source, types, stream, self.publication)
                     before = states.get(stream.name)
                     generation = before.generation + 1 if before else 0
-                    state = StreamState(generation, stream.mode, snapshot.lsn, table.columns)
-                    if before is not None and before.columns != table.columns:
-                        self.destination.evolve(Table(stream, before.columns), table, state)
+                    state = StreamState(generation, stream.mode, snapshot.lsn, table.oid, table.columns)
                     with reader.rows(table) as rows:
                         loaded = self.destination.load(table, state, rows, snapshot.floor_lsn)
                     states[stream.name] = state
@@ -160,12 +172,12 @@ class _Sync:
         if target <= ledger.lsn:
             return
         tables = {
-            (stream.namespace, stream.name): Table(stream, ledger.streams[stream.name].columns)
+            stream.source_table: Table(stream, ledger.streams[stream.name].columns, stream.primary_key)
             for stream in self.streams
         }
         with open_stream(self.source_url, self.slot, self.publication, ledger.lsn) as stream:
             worker = Worker(stream.keep_alive)
-            applier = Applier(self.destination, ledger, stamp, tables, report, partial(TypeCatalog, self.source))
+            applier = Applier(self.destination, ledger, stamp, tables, report, self.source)
             try:
                 reader = LogReader(stream, worker, applier, self.progress)
                 report.transactions = reader.read(ledger.lsn, target, exactly=self.until_lsn is not None)

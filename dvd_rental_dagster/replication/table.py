@@ -1,4 +1,4 @@
-"""A stream's table as the source has it now."""
+"""A stream's table as the source has it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,85 +9,132 @@ from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import StreamTableError
 from dvd_rental_dagster.replication.column import Column, TypeCatalog
 
-OWN_COLUMNS = (
-    "_airbyte_raw_id",
-    "_airbyte_extracted_at",
-    "_airbyte_meta",
-    "_airbyte_generation_id",
-    "_ab_cdc_lsn",
-    "_ab_cdc_updated_at",
-    "_ab_cdc_deleted_at",
-)
+_RESERVED = ("_airbyte_", "_ab_cdc_")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A stream with the columns its source table has, in the source's order."""
+    """A stream with the columns its source table has, in the source's order.
+
+    ``key`` names the columns by which the log tells one row from another; without any the table is a bag of rows.
+    ``oid`` is the source's own number for the table, zero when it is not known; a table made again has another.
+    """
 
     stream: Stream
     columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    oid: int = 0
+    partitioned: bool = False
 
     @property
-    def key(self) -> tuple[str, ...]:
-        """Names of the primary key's columns."""
-        return self.stream.primary_key
+    def identifying(self) -> tuple[str, ...]:
+        """Columns by which rows are told apart: the key, else all of them."""
+        return self.key or tuple(column.name for column in self.columns)
 
 
 def check_names(stream: Stream, columns: tuple[Column, ...]) -> None:
     """Refuse names that the warehouse cannot hold side by side.
 
     Raises:
-        StreamTableError: a column has one of the contract's names, or two differ in case alone.
+        StreamTableError: a column has a name of the contract's kind, or two differ in case alone.
     """
     seen: dict[str, str] = {}
     for column in columns:
         folded = column.name.lower()
-        if folded in OWN_COLUMNS:
+        if folded.startswith(_RESERVED):
             raise StreamTableError(
-                f"Column {column.name} of {stream.namespace}.{stream.name} has the name of a column that replication "
-                "adds. Rename it at the source, or leave it out of the publication by a column list."
+                f"Column {column.name} of {stream.source_name} begins as the columns that replication adds do "
+                f"({', '.join(_RESERVED)}). Rename it, or leave it out of the publication by a column list."
             )
         if folded in seen:
             raise StreamTableError(
-                f"Columns {seen[folded]} and {column.name} of {stream.namespace}.{stream.name} differ in case alone, "
-                "and the warehouse folds case. Rename one, or leave it out of the publication by a column list."
+                f"Columns {seen[folded]} and {column.name} of {stream.source_name} differ in case alone, and the "
+                "warehouse folds case. Rename one, or leave it out of the publication by a column list."
             )
         seen[folded] = column.name
 
 
-def read_table(connection: Connection[Any], types: TypeCatalog, stream: Stream) -> Table:
-    """Read the table's published columns; generated columns are not in the log and so not in the stream.
+def made_again(stream: Stream) -> StreamTableError:
+    """The error for a table that is not the one that was loaded."""
+    return StreamTableError(
+        f"Table {stream.source_name} was dropped and made again since it was loaded; what became of its rows is not in "
+        f"the log. Load the stream again: dvd-rental resync {stream.name}."
+    )
+
+
+def read_table(connection: Connection[Any], types: TypeCatalog, stream: Stream, publication: str) -> Table:
+    """Read the table's published columns.
+
+    Generated columns are not in the log, unless the publication says so (CREATE PUBLICATION,
+    "publish_generated_columns").
 
     Raises:
-        StreamTableError: the table does not exist, or its key is not the stream's.
+        StreamTableError: the table does not exist, or it lacks a column of the stream's key.
     """
+    found = connection.execute(
+        """
+        select class.oid::int8, class.relkind = 'p'
+        from pg_catalog.pg_class as class
+        inner join pg_catalog.pg_namespace as namespace on class.relnamespace = namespace.oid
+        where namespace.nspname = %s and class.relname = %s and class.relkind in ('r', 'p')
+        """,
+        stream.source_table,
+    ).fetchone()
+    if found is None:
+        raise StreamTableError(
+            f"The source has no table {stream.source_name}. Restore or generate the DVD Rental database (dvd-rental "
+            "source restore FILE, or dvd-rental source generate), or take the stream out of the catalog."
+        )
+    oid, partitioned = found
+    published = _published_columns(connection, stream, publication)
     rows = connection.execute(
         """
-        select attribute.attname, attribute.atttypid::int8, attribute.atttypmod
-        from pg_catalog.pg_attribute as attribute
-        inner join pg_catalog.pg_class as class on attribute.attrelid = class.oid
-        inner join pg_catalog.pg_namespace as namespace on class.relnamespace = namespace.oid
-        where
-            namespace.nspname = %s
-            and class.relname = %s
-            and attribute.attnum > 0
-            and not attribute.attisdropped
-            and attribute.attgenerated = ''
-        order by attribute.attnum
+        select attname, atttypid::int8, atttypmod, attnum
+        from pg_catalog.pg_attribute
+        where attrelid = %s::oid and attnum > 0 and not attisdropped and attname = any(%s)
+        order by attnum
         """,
-        (stream.namespace, stream.name),
+        (oid, published),
     ).fetchall()
-    if not rows:
-        raise StreamTableError(
-            f"The source has no table {stream.namespace}.{stream.name}. Restore or generate the DVD Rental database "
-            "(dvd-rental source restore FILE, or dvd-rental source generate)."
-        )
-    columns = tuple(types.column(name, type_oid, modifier) for name, type_oid, modifier in rows)
+    columns = tuple(types.column(*fields) for fields in rows)
     check_names(stream, columns)
     missing = [name for name in stream.primary_key if name not in {column.name for column in columns}]
     if missing:
         raise StreamTableError(
-            f"{stream.namespace}.{stream.name} has no column {', '.join(missing)}, which the stream's key needs. "
-            "The source is not the DVD Rental database, or its table was changed."
+            f"{stream.source_name} has no column {', '.join(missing)}, which the stream's key needs. The table is not "
+            "the one that the catalog describes, or it was changed."
         )
-    return Table(stream, columns)
+    return Table(stream, columns, stream.primary_key, oid, partitioned)
+
+
+def _published_columns(connection: Connection[Any], stream: Stream, publication: str) -> list[str]:
+    """Names of the columns that the log carries; before PostgreSQL 15 a publication has no column lists."""
+    if connection.info.server_version >= 150000:  # noqa: PLR2004
+        query = (
+            "select unnest(attnames)::text from pg_catalog.pg_publication_tables"
+            " where pubname = %s and schemaname = %s and tablename = %s"
+        )
+    else:
+        query = (
+            "select attribute.attname::text from pg_catalog.pg_publication_tables as published"
+            " inner join pg_catalog.pg_attribute as attribute"
+            " on attribute.attrelid = format('%%I.%%I', published.schemaname, published.tablename)::regclass"
+            " where published.pubname = %s and published.schemaname = %s and published.tablename = %s"
+            " and attribute.attgenerated = ''"
+        )
+    return [name for (name,) in connection.execute(query, (publication, *stream.source_table))]
+
+
+def table_oids(connection: Connection[Any], tables: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """The source's numbers for those of the tables that exist."""
+    rows = connection.execute(
+        """
+        select namespace.nspname, class.relname, class.oid::int8
+        from pg_catalog.pg_class as class
+        inner join pg_catalog.pg_namespace as namespace on class.relnamespace = namespace.oid
+        inner join unnest(%s::text[], %s::text[]) as wanted(namespace, name)
+            on namespace.nspname = wanted.namespace and class.relname = wanted.name
+        """,
+        ([namespace for namespace, _ in tables], [name for _, name in tables]),
+    ).fetchall()
+    return {(namespace, name): oid for namespace, name, oid in rows}

@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dvd_rental_dagster.catalog import Stream, SyncMode
-from dvd_rental_dagster.errors import LedgerError
+from dvd_rental_dagster.errors import LedgerError, StreamTableError
 from dvd_rental_dagster.progress import Progress, silent
+from dvd_rental_dagster.replication.column import TypeCatalog
 from dvd_rental_dagster.replication.destinations import Destination
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import exported_snapshot
 from dvd_rental_dagster.replication.snapshot import SnapshotReader, snapshot_reader
 from dvd_rental_dagster.replication.sync import sync
-from dvd_rental_dagster.replication.table import Table
+from dvd_rental_dagster.replication.table import Table, read_table
 
 _KEYS_SHOWN = 5
 
@@ -60,6 +61,7 @@ def verify(
 
     Raises:
         LedgerError: nothing was loaded yet.
+        StreamTableError: a table's columns are others than the warehouse's.
         ReplicationError: the log cannot be read up to the snapshot.
         SourceUnreachableError: the source cannot be reached.
     """
@@ -72,7 +74,7 @@ def verify(
         sync(
             source_url,
             destination,
-            compared,
+            streams,
             publication=publication,
             slot=slot,
             until_lsn=snapshot.lsn,
@@ -80,10 +82,16 @@ def verify(
         )
         with destination, snapshot_reader(source_url, snapshot.name) as reader:
             ledger = destination.read_ledger() or ledger
+            types = TypeCatalog(source)
             comparisons = []
             for number, stream in enumerate(compared):
                 progress(f"Comparing {stream.name}", number, len(compared))
-                table = Table(stream, ledger.streams[stream.name].columns)
+                table = read_table(source, types, stream, publication)
+                if table.columns != ledger.streams[stream.name].columns:
+                    raise StreamTableError(
+                        f"The columns of {stream.source_name} changed, and the log tells so with the next change of a "
+                        f"row. Verify again after that, or load the stream again: dvd-rental resync {stream.name}."
+                    )
                 comparisons.append(_compare(destination, reader, table))
     return Verification(snapshot.lsn, tuple(comparisons))
 

@@ -27,16 +27,16 @@ def die(*arguments, **named):
     {before}
     os.kill(os.getpid(), signal.SIGKILL)
 
-module.{owner}.{method} = die
+setattr({owner}, {method!r}, die)
 Replica({url!r}, Path({warehouse!r}), STREAMS).sync()
 """
-_HALF_A_MERGE = "arguments[0]._insert('history', 'select * exclude (_sequence) from staged')"
+_HALF_A_MERGE = "arguments[0].insert('history', 'select * exclude (_airbyte_sequence) from staged')"
 POINTS = {
-    "before the batch is applied": ("applier", "Applier", "apply_batch", "pass"),
-    "in the middle of the batch": ("destinations.duckdb_stream", "DuckDBStream", "_merge", _HALF_A_MERGE),
-    "after the batch, before the commit": ("applier", "Applier", "commit", "pass"),
-    "after the commit, before the acknowledgement": ("stream", "LogStream", "acknowledge", "pass"),
-    "after the acknowledgement": ("stream", "LogStream", "finish", "pass"),
+    "before the batch is applied": ("applier", "module.Applier", "apply_batch", "pass"),
+    "in the middle of the batch": ("destinations.duckdb_changes", "module", "_merge", _HALF_A_MERGE),
+    "after the batch, before the commit": ("applier", "module.Applier", "commit", "pass"),
+    "after the commit, before the acknowledgement": ("stream", "module.LogStream", "acknowledge", "pass"),
+    "after the acknowledgement": ("stream", "module.LogStream", "finish", "pass"),
 }
 
 
@@ -82,7 +82,7 @@ def test_a_sync_killed_there_and_started_again_writes_everything_once(replica: R
 def test_a_first_load_that_is_killed_starts_clean(make_replica: Callable[..., Replica]) -> None:
     replica = make_replica()
     replica.execute("insert into item values (1, 'a', 1, null)")
-    die_at(replica, "destinations.duckdb_file", "DuckDBDestination", "commit")
+    die_at(replica, "destinations.duckdb_file", "module.DuckDBDestination", "commit")
     replica.sync()
     replica.assert_equal()
     assert replica.versions("item", "id") == [(1, False)]

@@ -6,6 +6,7 @@ from typing import Any, Protocol, Self
 
 import pyarrow as pa
 
+from dvd_rental_dagster.replication.evolution import Evolution
 from dvd_rental_dagster.replication.ledger import Ledger, Stamp, StreamState
 from dvd_rental_dagster.replication.rows import Changes
 from dvd_rental_dagster.replication.table import Table
@@ -48,7 +49,8 @@ class Destination(Protocol):
     def load(self, table: Table, state: StreamState, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
         """Replace the stream's rows in ``raw`` by a full load and return their number.
 
-        The rows carry ``floor_lsn``, so that every later version of a row has a higher one.
+        The rows carry ``floor_lsn``, so that every later version of a row has a higher one. Whatever columns the stream
+        had before, ``raw`` has the table's afterwards, and ``history`` has them too.
 
         A stream with history gets a version for each row that is new or differs and a delete for each that is gone.
         """
@@ -59,11 +61,11 @@ class Destination(Protocol):
     def truncate(self, table: Table, state: StreamState, lsn: int, committed_at: int) -> int:
         """Empty the stream in ``raw``, write a delete a row to ``history`` and return the number of rows."""
 
-    def evolve(self, before: Table, after: Table, state: StreamState) -> None:
-        """Change the stream's columns as the source changed them.
+    def evolve(self, table: Table, state: StreamState, evolution: Evolution, lsn: int, committed_at: int) -> None:
+        """Change the stream's columns to the table's, as the source changed them.
 
-        Raises:
-            StreamTableError: the change cannot be applied to rows that are there.
+        Rows that got a value in an added column get a version, which carries ``lsn`` and ``committed_at``
+        (microseconds since 1970).
         """
 
     def checksums(self, table: Table, rows: pa.RecordBatchReader) -> tuple[Checksum, Checksum]:

@@ -28,7 +28,7 @@ class DuckDBComparison:
 
     def differing_keys(self, rows: pa.RecordBatchReader, limit: int) -> tuple[tuple[Any, ...], ...]:
         """See ``Destination.differing_keys``."""
-        key = ", ".join(quoted(part) for part in self._table.key)
+        key = ", ".join(quoted(part) for part in self._table.identifying)
         self._connection.register("source_rows", rows)
         self._connection.execute(
             f"create or replace temp table source_side as select {self._values(rows)} from source_rows"

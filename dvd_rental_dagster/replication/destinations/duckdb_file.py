@@ -15,8 +15,12 @@ from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError
 from dvd_rental_dagster.replication.column import Column
 from dvd_rental_dagster.replication.destinations import Checksum
+from dvd_rental_dagster.replication.destinations.duckdb_changes import apply, truncate
 from dvd_rental_dagster.replication.destinations.duckdb_comparison import DuckDBComparison
-from dvd_rental_dagster.replication.destinations.duckdb_stream import DuckDBStream
+from dvd_rental_dagster.replication.destinations.duckdb_evolution import evolve
+from dvd_rental_dagster.replication.destinations.duckdb_load import load
+from dvd_rental_dagster.replication.destinations.duckdb_tables import StreamTables
+from dvd_rental_dagster.replication.evolution import Evolution
 from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity, Stamp, StreamState
 from dvd_rental_dagster.replication.rows import Changes
 from dvd_rental_dagster.replication.table import Table
@@ -39,6 +43,7 @@ create table if not exists ledger.streams (
     generation_id bigint not null,
     mode varchar not null,
     snapshot_lsn bigint not null,
+    table_oid bigint not null,
     columns json not null
 );
 """
@@ -113,10 +118,11 @@ class DuckDBDestination:
                 generation,
                 SyncMode(mode),
                 snapshot_lsn,
+                table_oid,
                 tuple(Column.from_json(fields) for fields in json.loads(columns)),
             )
-            for name, generation, mode, snapshot_lsn, columns in self._all(
-                "select stream, generation_id, mode, snapshot_lsn, columns from ledger.streams"
+            for name, generation, mode, snapshot_lsn, table_oid, columns in self._all(
+                "select stream, generation_id, mode, snapshot_lsn, table_oid, columns from ledger.streams"
             )
         }
         identity = SourceIdentity(system_identifier, database_oid)
@@ -140,9 +146,9 @@ class DuckDBDestination:
         )  # fmt: skip
         self._connection.execute("delete from ledger.streams")
         self._connection.executemany(
-            "insert into ledger.streams values (?, ?, ?, ?, ?)",
+            "insert into ledger.streams values (?, ?, ?, ?, ?, ?)",
             [
-                [name, state.generation, state.mode.value, state.snapshot_lsn,
+                [name, state.generation, state.mode.value, state.snapshot_lsn, state.table_oid,
                  json.dumps([column.as_json() for column in state.columns])]
                 for name, state in sorted(ledger.streams.items())
             ],
@@ -151,21 +157,19 @@ class DuckDBDestination:
 
     def load(self, table: Table, state: StreamState, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
         """See ``Destination.load``."""
-        stream = self._stream(table, state)
-        stream.create()
-        return stream.load(rows, floor_lsn)
+        return load(self._tables(table, state), rows, floor_lsn)
 
     def apply(self, table: Table, state: StreamState, changes: Changes) -> None:
         """See ``Destination.apply``."""
-        self._stream(table, state).apply(changes)
+        apply(self._tables(table, state), changes)
 
     def truncate(self, table: Table, state: StreamState, lsn: int, committed_at: int) -> int:
         """See ``Destination.truncate``."""
-        return self._stream(table, state).truncate(lsn, committed_at)
+        return truncate(self._tables(table, state), lsn, committed_at)
 
-    def evolve(self, before: Table, after: Table, state: StreamState) -> None:
+    def evolve(self, table: Table, state: StreamState, evolution: Evolution, lsn: int, committed_at: int) -> None:
         """See ``Destination.evolve``."""
-        self._stream(after, state).evolve(before)
+        evolve(self._tables(table, state), evolution, lsn, committed_at)
 
     def checksums(self, table: Table, rows: pa.RecordBatchReader) -> tuple[Checksum, Checksum]:
         """See ``Destination.checksums``."""
@@ -175,8 +179,8 @@ class DuckDBDestination:
         """See ``Destination.differing_keys``."""
         return DuckDBComparison(self._connection, table).differing_keys(rows, limit)
 
-    def _stream(self, table: Table, state: StreamState) -> DuckDBStream:
-        return DuckDBStream(self._connection, self._stamp, table, state)
+    def _tables(self, table: Table, state: StreamState) -> StreamTables:
+        return StreamTables(self._connection, self._stamp, table, state)
 
     def _all(self, query: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(query).fetchall()

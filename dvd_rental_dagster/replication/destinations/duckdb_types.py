@@ -32,7 +32,7 @@ def quoted(name: str) -> str:
 def column_type(column: Column) -> str:
     """DuckDB's type for a source column."""
     if column.kind is Kind.DECIMAL:
-        return f"decimal({column.precision}, {column.scale})"
+        return f"decimal({column.precision},{column.scale})"
     return _TYPES[column.kind]
 
 

@@ -1,0 +1,206 @@
+"""Changes of one stream merged into a DuckDB file: staged in the log's order, completed, and written to both tables."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from dvd_rental_dagster.replication.destinations.duckdb_tables import StreamTables
+from dvd_rental_dagster.replication.destinations.duckdb_types import cast_from_text, column_type, quoted
+from dvd_rental_dagster.replication.rows import Changes, Operation
+
+_SEQUENCE = "_airbyte_sequence"
+_UNCHANGED = "_airbyte_unchanged_"
+
+
+def apply(tables: StreamTables, changes: Changes) -> None:
+    """Apply changes; see ``Destination.apply``."""
+    for part, rekeyed in _resolvable_parts(changes):
+        _stage(tables, part)
+        if rekeyed:
+            _fill_from_old_key(tables, tuple(part.unchanged))
+        elif part.unchanged:
+            _fill_unchanged(tables, tuple(part.unchanged))
+        _merge(tables, only_inserts=not (part.operation != Operation.INSERT).any())
+
+
+def truncate(tables: StreamTables, lsn: int, committed_at: int) -> int:
+    """Empty the stream; see ``Destination.truncate``."""
+    at = f"make_timestamptz({committed_at})"
+    row = tables.row(tables.columns, str(lsn), at, at)
+    tables.connection.execute(f"create or replace temp table emptied as select {row} from {tables.live()}")
+    count = tables.insert("history", f"select {tables.names} from emptied")
+    if tables.appends:
+        tables.insert("raw", f"select {tables.names} from emptied")
+    else:
+        tables.connection.execute(f"delete from raw.{tables.name}")
+    tables.connection.execute("drop table emptied")
+    return count
+
+
+def _stage(tables: StreamTables, changes: Changes) -> None:
+    """Cast the changes into the temporary table ``staged``, one row a change."""
+    arrays: dict[str, pa.Array] = {}
+    values: list[str] = []
+    for number, column in enumerate(tables.table.columns):
+        if column.name in changes.columns:
+            arrays[f"value_{number}"] = changes.columns[column.name]
+            values.append(cast_from_text(column, f"value_{number}"))
+        else:
+            values.append(f"cast(null as {column_type(column)})")
+    flags = ""
+    for number, (name, mask) in enumerate(changes.unchanged.items()):
+        arrays[f"unchanged_{number}"] = pa.array(mask)
+        flags += f", unchanged_{number} as {quoted(_UNCHANGED + name)}"
+    arrays |= {
+        "sequence": pa.array(np.arange(len(changes))),
+        "operation": pa.array(changes.operation),
+        "lsn": pa.array(changes.lsn),
+        "committed_at": pa.array(changes.committed_at),
+    }
+    at = "make_timestamptz(committed_at)"
+    row = tables.row(values, "lsn", at, f"case when operation = {Operation.DELETE} then {at} end")
+    tables.connection.register("changes", pa.table(arrays))
+    tables.connection.execute(
+        f"create or replace temp table staged as select {row}, sequence as {_SEQUENCE}{flags} from changes"
+    )
+    tables.connection.unregister("changes")
+
+
+def _fill_unchanged(tables: StreamTables, names: Sequence[str]) -> None:
+    """Give a value that the log left out as unchanged the last value before it: staged, or in the warehouse."""
+    key = _key(tables)
+    columns = ", ".join(quoted(column) for column in names)
+    flags = ", ".join(quoted(_UNCHANGED + column) for column in names)
+    held = ", ".join(f"false as {quoted(_UNCHANGED + column)}" for column in names)
+    window = f"over (partition by {key} order by {_SEQUENCE} rows unbounded preceding)"
+    filled = ", ".join(
+        f"last_value(case when not {quoted(_UNCHANGED + column)} then {{'value': {quoted(column)}}} end"
+        f" ignore nulls) {window} as {quoted(column)}"
+        for column in names
+    )
+    assigned = ", ".join(f"{quoted(column)} = filled.{quoted(column)}.value" for column in names)
+    tables.connection.execute(
+        f"""
+        with held as (
+            select {key}, {columns}, -1 as {_SEQUENCE}, {held}
+            from {tables.latest()} semi join staged using ({key})
+        ),
+        versions as (
+            select {key}, {columns}, {_SEQUENCE}, {flags} from held
+            union all
+            select {key}, {columns}, {_SEQUENCE}, {flags} from staged
+        ),
+        filled as (select {_SEQUENCE}, {filled} from versions)
+        update staged set {assigned} from filled
+        where staged.{_SEQUENCE} = filled.{_SEQUENCE} and filled.{_SEQUENCE} >= 0
+        """
+    )
+
+
+def _fill_from_old_key(tables: StreamTables, names: Sequence[str]) -> None:
+    """Give the second staged row, which changed its key, what the warehouse holds for the first, its old key."""
+    columns = ", ".join(quoted(column) for column in names)
+    assigned = ", ".join(f"{quoted(column)} = held.{quoted(column)}" for column in names)
+    tables.connection.execute(
+        f"""
+        with old_key as (select * from staged where {_SEQUENCE} = 0),
+        held as (select {columns} from {tables.latest()} semi join old_key using ({_key(tables)}))
+        update staged set {assigned} from held where staged.{_SEQUENCE} = 1
+        """
+    )
+
+
+def _merge(tables: StreamTables, *, only_inserts: bool) -> None:
+    """Write what is staged to ``history``, and to ``raw`` what the stream's mode keeps of it."""
+    staged = f"select {tables.names} from staged"
+    tables.insert("history", staged)
+    if tables.appends or only_inserts:
+        tables.insert("raw", staged)
+    elif tables.table.key:
+        _merge_by_key(tables)
+    else:
+        _merge_as_bag(tables)
+
+
+def _merge_by_key(tables: StreamTables) -> None:
+    """Keep the last version of every key."""
+    key = [quoted(part) for part in tables.table.key]
+    matches = " and ".join(f"target.{part} = staged.{part}" for part in key)
+    tables.connection.execute(f"delete from raw.{tables.name} as target using staged where {matches}")
+    tables.insert(
+        "raw",
+        f"""
+        with latest as (
+            select * from staged qualify row_number() over (partition by {", ".join(key)} order by {_SEQUENCE} desc) = 1
+        )
+        select {tables.names} from latest where _ab_cdc_deleted_at is null
+        """,
+    )
+
+
+def _merge_as_bag(tables: StreamTables) -> None:
+    """Without a key rows that look the same are the same: as many of each stay as were there, came and did not go."""
+    columns = ", ".join(tables.columns)
+    of_target = ", ".join(f"target.{column}" for column in tables.columns)
+    same = " and ".join(f"target.{column} is not distinct from changed.{column}" for column in tables.columns)
+    tables.connection.execute(
+        f"""
+        create or replace temp table changed as
+        select
+            {columns},
+            count(*) filter (_ab_cdc_deleted_at is null) - count(*) filter (_ab_cdc_deleted_at is not null)
+                as _airbyte_surplus
+        from staged
+        group by {columns}
+        having _airbyte_surplus <> 0
+        """
+    )
+    tables.connection.execute(
+        f"""
+        with going as (
+            select target._airbyte_raw_id
+            from raw.{tables.name} as target
+            inner join changed on {same}
+            qualify row_number() over (partition by {of_target}) <= - changed._airbyte_surplus
+        )
+        delete from raw.{tables.name} where _airbyte_raw_id in (select _airbyte_raw_id from going)
+        """
+    )
+    tables.insert(
+        "raw",
+        f"""
+        select {", ".join(f"target.{column}" for column in tables.all_columns)}
+        from staged as target
+        inner join changed on {same}
+        where target._ab_cdc_deleted_at is null
+        qualify
+            row_number() over (partition by {of_target} order by target.{_SEQUENCE} desc)
+            <= changed._airbyte_surplus
+        """,
+    )
+    tables.connection.execute("drop table changed")
+
+
+def _key(tables: StreamTables) -> str:
+    return ", ".join(quoted(part) for part in tables.table.key)
+
+
+def _resolvable_parts(changes: Changes) -> Iterator[tuple[Changes, bool]]:
+    """Cut out each row that changed its key and left values out, with the delete of the old key before it.
+
+    Such a pair is marked true: its values are those of the old key, and what comes before it must have landed by then.
+    """
+    left_out = np.zeros(len(changes), dtype=np.bool_)
+    for mask in changes.unchanged.values():
+        left_out |= mask
+    start = 0
+    for row in np.flatnonzero(left_out & changes.rekeyed):
+        if start < row - 1:
+            yield changes.slice(start, int(row) - 1), False
+        yield changes.slice(int(row) - 1, int(row) + 1), True
+        start = int(row) + 1
+    if start == 0:
+        yield changes, False
+    elif start < len(changes):
+        yield changes.slice(start, len(changes)), False

@@ -1,0 +1,75 @@
+"""A full load of one stream into a DuckDB file: alone, or over rows that are there."""
+
+import pyarrow as pa
+
+from dvd_rental_dagster.catalog import SyncMode
+from dvd_rental_dagster.replication.destinations.duckdb_evolution import widen
+from dvd_rental_dagster.replication.destinations.duckdb_tables import SCHEMAS, StreamTables
+from dvd_rental_dagster.replication.destinations.duckdb_types import quoted, snapshot_value
+
+_NEVER = "cast(null as timestamptz)"
+
+
+def load(tables: StreamTables, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
+    """Replace the stream by a full load; see ``Destination.load``."""
+    tables.create(*SCHEMAS)
+    widen(tables, "history")
+    values = [snapshot_value(column, rows) for column in tables.table.columns]
+    loaded = tables.row(values, str(floor_lsn), f"make_timestamptz({tables.extracted_at})", _NEVER)
+    tables.connection.register("snapshot_rows", rows)
+    if tables.state.mode is SyncMode.FULL_REFRESH_OVERWRITE:
+        tables.create("raw", replace=True)
+        count = tables.insert("raw", f"select {loaded} from snapshot_rows")
+    elif tables.count(f"(select 1 from raw.{tables.name} limit 1)"):
+        tables.connection.execute(f"create or replace temp table loaded as select {loaded} from snapshot_rows")
+        count = _load_over(tables, floor_lsn)
+        tables.connection.execute("drop table loaded")
+    else:
+        tables.create("raw", replace=True)
+        count = tables.insert("raw", f"select {loaded} from snapshot_rows")
+        tables.insert("history", f"select {tables.names} from raw.{tables.name}")
+    tables.connection.unregister("snapshot_rows")
+    return count
+
+
+def _load_over(tables: StreamTables, floor_lsn: int) -> int:
+    """Load over rows that are there: ``history`` gets the versions that differ from them, and the deletes.
+
+    Rows are compared by the texts of their values, because a column may have had another type before.
+    """
+    held = tables.types("raw")
+    before = [
+        f"cast({quoted(column.name)} as varchar) as {quoted(column.name)}" if column.name in held
+        else f"cast(null as varchar) as {quoted(column.name)}"
+        for column in tables.table.columns
+    ]  # fmt: skip
+    texts = [f"cast({column} as varchar) as {column}" for column in tables.columns]
+    columns = ", ".join(tables.columns)
+    identifying = ", ".join(quoted(name) for name in tables.table.identifying)
+    tables.connection.execute(
+        f"""
+        create or replace temp table difference as
+        with
+        held as (select {", ".join(before)} from {tables.live()}),
+        source as (select {", ".join(texts)} from loaded),
+        appeared as (select * from source except all select * from held),
+        gone as (select * from held except all select * from source)
+        select {columns}, false as _airbyte_gone from appeared
+        union all
+        select {columns}, true as _airbyte_gone from gone
+        {"anti join appeared using (" + identifying + ")" if tables.table.key else ""}
+        """
+    )
+    at = f"make_timestamptz({tables.extracted_at})"
+    types = tables.types("history")
+    values = [f"cast({quoted(column.name)} as {types[column.name]})" for column in tables.table.columns]
+    version = tables.row(values, str(floor_lsn), at, f"case when _airbyte_gone then {at} end")
+    tables.insert("history", f"select {version} from difference")
+    if tables.appends:
+        widen(tables, "raw")
+        tables.insert("raw", f"select {tables.names} from loaded")
+    else:
+        tables.create("raw", replace=True)
+        tables.insert("raw", f"select {tables.names} from loaded")
+    tables.connection.execute("drop table difference")
+    return tables.count("loaded")

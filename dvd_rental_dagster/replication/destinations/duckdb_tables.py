@@ -1,0 +1,114 @@
+"""The two tables of one stream in a DuckDB file, and how a row of theirs is written in SQL."""
+
+import json
+from collections.abc import Sequence
+
+import duckdb
+
+from dvd_rental_dagster.catalog import SyncMode
+from dvd_rental_dagster.replication.destinations.duckdb_types import column_type, quoted
+from dvd_rental_dagster.replication.ledger import Stamp, StreamState
+from dvd_rental_dagster.replication.table import Table
+
+SCHEMAS = ("raw", "history")
+_OWN_BEFORE = ("_airbyte_raw_id", "_airbyte_extracted_at", "_airbyte_meta", "_airbyte_generation_id")
+_OWN_AFTER = ("_ab_cdc_lsn", "_ab_cdc_updated_at", "_ab_cdc_deleted_at")
+_TYPED_BEFORE = (
+    "_airbyte_raw_id varchar not null, _airbyte_extracted_at timestamptz not null, _airbyte_meta json not null,"
+    " _airbyte_generation_id bigint not null"
+)
+_TYPED_AFTER = "_ab_cdc_lsn bigint, _ab_cdc_updated_at timestamptz, _ab_cdc_deleted_at timestamptz"
+_SHORT_NAMES = {"float": "real", "timestamp with time zone": "timestamptz"}
+
+
+class StreamTables:
+    """``raw`` and ``history`` of one stream; ``stamp`` and ``state`` are what its new rows carry."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, stamp: Stamp, table: Table, state: StreamState) -> None:
+        self.connection = connection
+        self.table = table
+        self.state = state
+        self.name = quoted(table.stream.name)
+        self.columns = tuple(quoted(column.name) for column in table.columns)
+        self.all_columns = (*_OWN_BEFORE, *self.columns, *_OWN_AFTER)
+        self.names = ", ".join(self.all_columns)
+        self._stamp = stamp
+
+    @property
+    def appends(self) -> bool:
+        """Whether ``raw`` holds versions, as ``history`` does."""
+        return self.state.mode is SyncMode.INCREMENTAL_APPEND
+
+    @property
+    def extracted_at(self) -> int:
+        """The instant that new rows carry, in microseconds since 1970."""
+        return self._stamp.extracted_at
+
+    def create(self, *schemas: str, replace: bool = False) -> None:
+        """Make the stream's table in the schemas where it is missing, or empty and anew."""
+        source = ", ".join(f"{quoted(column.name)} {column_type(column)}" for column in self.table.columns)
+        columns = ", ".join(part for part in (_TYPED_BEFORE, source, _TYPED_AFTER) if part)
+        make, unless = ("create or replace", "") if replace else ("create", "if not exists")
+        for schema in schemas:
+            self.connection.execute(f"{make} table {unless} {schema}.{self.name} ({columns})")
+
+    def row(self, values: Sequence[str], lsn: str, updated_at: str, deleted_at: str) -> str:
+        """The select list of one row of the contract; the arguments are SQL expressions."""
+        meta = json.dumps({"sync_id": self._stamp.sync_id, "changes": []})
+        named = (f"{value} as {column}" for value, column in zip(values, self.columns, strict=True))
+        return ", ".join(
+            (
+                "cast(uuid() as varchar) as _airbyte_raw_id",
+                f"make_timestamptz({self._stamp.extracted_at}) as _airbyte_extracted_at",
+                f"cast('{meta}' as json) as _airbyte_meta",
+                f"cast({self.state.generation} as bigint) as _airbyte_generation_id",
+                *named,
+                f"cast({lsn} as bigint) as _ab_cdc_lsn",
+                f"{updated_at} as _ab_cdc_updated_at",
+                f"{deleted_at} as _ab_cdc_deleted_at",
+            )
+        )
+
+    def live(self) -> str:
+        """The last version of every row that is there, as a relation; in append mode ``raw`` has the others too."""
+        if not self.appends:
+            return f"raw.{self.name}"
+        if self.table.key:
+            return f"(select * from {self.latest()} where _ab_cdc_deleted_at is null)"
+        same = f"over (partition by {', '.join(self.columns)})"
+        newest = (
+            f"row_number() over (partition by {', '.join(self.columns)}, _ab_cdc_deleted_at is null"
+            " order by _ab_cdc_lsn desc)"
+        )
+        return (
+            f"(select * from raw.{self.name} qualify _ab_cdc_deleted_at is null and {newest}"
+            f" <= count(*) filter (_ab_cdc_deleted_at is null) {same}"
+            f" - count(*) filter (_ab_cdc_deleted_at is not null) {same})"
+        )
+
+    def latest(self) -> str:
+        """The last version of every key, deletes among them where ``raw`` holds versions, as a relation."""
+        if not self.appends:
+            return f"raw.{self.name}"
+        key = ", ".join(quoted(part) for part in self.table.key)
+        last = f"row_number() over (partition by {key} order by _ab_cdc_lsn desc) = 1"
+        return f"(select * from raw.{self.name} qualify {last})"
+
+    def insert(self, schema: str, rows: str, parameters: Sequence[object] = ()) -> int:
+        """Insert the rows of a query and return their number."""
+        query = f"insert into {schema}.{self.name} ({self.names}) {rows}"
+        [(count,)] = self.connection.execute(query, parameters).fetchall()
+        return int(count)
+
+    def count(self, relation: str) -> int:
+        """Number of rows of a relation."""
+        [(count,)] = self.connection.execute(f"select count(*) from {relation}").fetchall()
+        return int(count)
+
+    def types(self, schema: str) -> dict[str, str]:
+        """The columns of the stream's table as DuckDB has them, by name, with the types' names as ``column_type``'s."""
+        rows = self.connection.execute(
+            "select column_name, lower(data_type) from duckdb_columns() where schema_name = ? and table_name = ?",
+            [schema, self.table.stream.name],
+        ).fetchall()
+        return {name: _SHORT_NAMES.get(data_type, data_type) for name, data_type in rows}

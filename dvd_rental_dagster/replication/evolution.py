@@ -1,0 +1,171 @@
+"""What an ALTER TABLE at the source means for the rows that are in the warehouse.
+
+The log tells a table's new columns before the first row that has them, by name and type, in the order of their numbers.
+It tells neither the numbers nor what the statement did to the rows that were there; those come from the catalog, which
+may be ahead of the log. What cannot be known from both is refused: only a full load can tell.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
+
+from psycopg import Connection
+
+from dvd_rental_dagster.catalog import Stream
+from dvd_rental_dagster.errors import StreamTableError
+from dvd_rental_dagster.replication.array import array_to_json
+from dvd_rental_dagster.replication.column import Column, Kind
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A column that the source's table has or had, by number.
+
+    ``missing`` is the text of the value that rows from before the column have, if the source keeps one
+    (PostgreSQL documentation, 52.7 "pg_attribute", attmissingval).
+    """
+
+    name: str
+    type_oid: int
+    dropped: bool
+    has_default: bool
+    missing: str | None
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """The columns after a change of the source's table, and what led to them, each empty where nothing did.
+
+    ``renamed`` maps old names to new ones; ``missing`` holds the text that rows from before an added column have in it;
+    ``retyped`` are the columns, under their new names, whose type became one that holds the same values.
+    """
+
+    columns: tuple[Column, ...]
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+    added: tuple[Column, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    retyped: tuple[Column, ...] = ()
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the warehouse can stay as it is."""
+        return not (self.renamed or self.dropped or self.added or self.retyped)
+
+
+def read_attributes(connection: Connection[Any], table_oid: int) -> dict[int, Attribute]:
+    """Read the columns that the table has and had, by number; none when the table is gone."""
+    rows = connection.execute(
+        """
+        select
+            attnum, attname, atttypid::int8, attisdropped,
+            atthasdef or attidentity <> '' as has_default,
+            (attmissingval::text::text[])[1] as missing
+        from pg_catalog.pg_attribute
+        where attrelid = %s::oid and attnum > 0
+        order by attnum
+        """,
+        (table_oid,),
+    ).fetchall()
+    return {number: Attribute(*fields) for number, *fields in rows}
+
+
+def plan_evolution(
+    stream: Stream, before: Sequence[Column], announced: Sequence[Column], attributes: Mapping[int, Attribute]
+) -> Evolution:
+    """Say how the columns became those that the log announces.
+
+    Args:
+        stream: whose columns they are, for the errors.
+        before: the columns in the warehouse, with their numbers.
+        announced: the log's columns, in its order, numbers not yet known.
+        attributes: the source's catalog as it is now.
+
+    Raises:
+        StreamTableError: rows that are there changed in a way that the log does not tell.
+    """
+    after = _numbered(announced, attributes)
+    by_number = {column.number: column for column in before if column.number}
+    by_name = {column.name: column for column in before}
+    stayed: set[str] = set()
+    renamed: dict[str, str] = {}
+    added: list[Column] = []
+    retyped: list[Column] = []
+    missing: dict[str, str] = {}
+    for index, column in enumerate(after):
+        old = by_number.get(column.number)
+        namesake = by_name.get(column.name)
+        if old is None and namesake is not None:
+            if column.number and namesake.number:
+                _refuse(stream, column.name, "was dropped and made again")
+            old = namesake
+        if old is None:
+            added.append(column)
+            missing |= _missing_value(stream, column, attributes)
+            continue
+        if not column.number:
+            after[index] = replace(column, number=old.number)
+        stayed.add(old.name)
+        if old.name != column.name:
+            renamed[old.name] = column.name
+        if not old.keeps_values_as(column):
+            _refuse(stream, column.name, f"became {_type_name(column)} and was {_type_name(old)}")
+        if (old.kind, old.precision, old.scale) != (column.kind, column.precision, column.scale):
+            retyped.append(column)
+    dropped = tuple(column.name for column in before if column.name not in stayed)
+    if dropped and any(not column.number for column in added):
+        _refuse(stream, dropped[0], "was dropped or renamed, and the source no longer tells which")
+    return Evolution(tuple(after), renamed, dropped, tuple(added), missing, tuple(retyped))
+
+
+def _numbered(announced: Sequence[Column], attributes: Mapping[int, Attribute]) -> list[Column]:
+    """Give the announced columns their numbers, zero where nothing tells them.
+
+    A column that has got another name since, or is gone, can only be one whose number fits where it stands.
+    """
+    numbers = {(held.name, held.type_oid): number for number, held in attributes.items() if not held.dropped}
+    columns = [replace(column, number=numbers.get((column.name, column.type_oid), 0)) for column in announced]
+    known = [column.number for column in columns if column.number]
+    if known != sorted(known):
+        return [replace(column, number=0) for column in columns]  # names have changed hands since
+    for index, column in enumerate(columns):
+        if not column.number:
+            after = max((other.number for other in columns[:index]), default=0)
+            until = next((other.number for other in columns[index:] if other.number), max(attributes, default=0) + 1)
+            candidates = [
+                number
+                for number, held in attributes.items()
+                if after < number < until
+                and (held.dropped or held.type_oid == column.type_oid or held.name == column.name)
+            ]
+            if len(candidates) == 1:
+                columns[index] = replace(column, number=candidates[0])
+    return columns
+
+
+def _missing_value(stream: Stream, column: Column, attributes: Mapping[int, Attribute]) -> dict[str, str]:
+    """The value of an added column in rows from before it: the source's note, or null where it has no default."""
+    attribute = attributes.get(column.number)
+    if attribute is None and any(not other.dropped for other in attributes.values()):
+        _refuse(stream, column.name, "was added and has another name since")
+    if attribute is None or attribute.dropped:
+        return {}
+    if attribute.missing is not None:
+        is_array = column.kind is Kind.ARRAY
+        return {column.name: array_to_json(attribute.missing, column.element) if is_array else attribute.missing}
+    if attribute.has_default:
+        _refuse(stream, column.name, "was added with a default, and the log does not carry what older rows got")
+    return {}
+
+
+def _type_name(column: Column) -> str:
+    if column.precision:
+        return f"{column.pg_type}({column.precision},{column.scale})"
+    return column.pg_type if column.modifier == -1 else f"{column.pg_type} (modifier {column.modifier})"
+
+
+def _refuse(stream: Stream, column: str, what: str) -> NoReturn:
+    raise StreamTableError(
+        f"Column {column} of {stream.source_name} {what}. That can change rows without a word in the log. "
+        f"Load the stream again: dvd-rental resync {stream.name}."
+    )

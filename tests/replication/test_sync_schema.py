@@ -1,0 +1,274 @@
+"""What becomes of the warehouse when a table at the source is altered: applied, or refused with a remedy that works."""
+
+from collections.abc import Callable
+
+import pytest
+from replica import PUBLICATION, Replica
+
+from dvd_rental_dagster.catalog import Stream
+from dvd_rental_dagster.errors import DvdRentalError, PublicationError, StreamTableError
+
+APPLIED = {
+    "a column without a default": ("alter table item add column extra text",),
+    "a column with a default": ("alter table item add column extra integer default 7",),
+    "a column with a default of a type of its own": (
+        "create type mood as enum ('sad', 'it''s fine')",
+        "alter table item add column extra mood default 'it''s fine'",
+    ),
+    "an array with a default": ("alter table item add column extra text[] default '{a,\"b c\"}'",),
+    "a column filled right after": (
+        "alter table item add column extra text",
+        "update item set extra = 'filled ' || id",
+    ),
+    "a column that is gone before it is read": (
+        "alter table item add column extra text",
+        "update item set extra = 'x' where id = 1",
+        "alter table item drop column extra",
+    ),
+    "a column that has another name before it is read": (
+        "alter table item add column extra text",
+        "update item set extra = 'x' where id = 1",
+        "alter table item rename column extra to other",
+    ),
+    "a dropped column": ("alter table item drop column price",),
+    "a renamed column": ("alter table item rename column price to cost",),
+    "a renamed key": ("alter table item rename column id to number",),
+    "names that change hands": (
+        "alter table item rename column name to other",
+        "alter table item rename column notes to name",
+        "alter table item rename column other to notes",
+    ),
+    "a renamed column between two changes": (
+        "update item set price = 5 where price = 3",
+        "alter table item rename column price to cost",
+        "update item set cost = 6 where cost = 5",
+    ),
+    "more digits": ("alter table item alter column price type numeric(12, 2)",),
+    "any number of digits": ("alter table item alter column price type numeric",),
+    "another length": (
+        "alter table item add column extra varchar(10)",
+        "insert into item (id, extra) values (300, 'short')",
+        "alter table item alter column extra type varchar(200)",
+    ),
+    "text of a length as text": (
+        "alter table item add column extra varchar(10)",
+        "insert into item (id, extra) values (300, 'short')",
+        "alter table item alter column extra type text",
+    ),
+    "a column dropped, one of its name and another type added": (
+        "alter table item drop column notes",
+        "insert into item (id) values (300)",
+        "alter table item add column notes integer",
+    ),
+    "a generated column": ("alter table item add column twice numeric generated always as (price * 2) stored",),
+    "an enum with one value more": (
+        "create type colour as enum ('red')",
+        "alter table item add column extra colour",
+        "update item set extra = 'red' where id = 1",
+        "alter type colour add value 'blue'",
+        "update item set extra = 'blue' where id = 2",
+    ),
+    "another replica identity": ("alter table item replica identity full",),
+}
+TOUCH = ("insert into item (id) values (400)", "delete from item where id = 4")
+KEY = "key_of_item"
+
+REFUSED = {
+    "a default that is computed": "alter table item add column extra double precision default random()",
+    "an identity column": "alter table item add column extra integer generated always as identity",
+    "a wider integer": "alter table place alter column label type integer using length(label)",
+    "fewer digits": "alter table item alter column price type numeric(7, 1)",
+    "a number as text": "alter table item alter column price type text",
+    "a column dropped and made again": (
+        "alter table item drop column notes; alter table item add column notes text default 'again'"
+    ),
+    "a table dropped and made again": (
+        "drop table item; create table item (id integer primary key, name text); insert into item values (1, 'again')"
+    ),
+}
+
+
+@pytest.mark.parametrize("change", APPLIED)
+def test_it_is_applied(replica: Replica, change: str) -> None:
+    replica.execute(*APPLIED[change])
+    touch = ("delete from item where number = 4",) if change == "a renamed key" else TOUCH
+    replica.execute(*touch)
+    if change == "a renamed key":
+        replica.streams = (Stream("item", ("number",)), *replica.streams[1:])
+    replica.sync()
+    replica.assert_equal()
+
+
+@pytest.mark.parametrize("change", APPLIED)
+def test_it_is_applied_between_changes_of_one_transaction(replica: Replica, change: str) -> None:
+    key = "number" if change == "a renamed key" else "id"
+    replica.transaction(
+        "update item set name = 'before' where id < 5",
+        *(statement for statement in APPLIED[change] if "add value" not in statement and "'blue'" not in statement),
+        f"update item set name = 'after' where {key} > 2",
+        f"delete from item where {key} = 4",
+    )
+    if change == "a renamed key":
+        replica.streams = (Stream("item", ("number",)), *replica.streams[1:])
+    replica.sync()
+    replica.assert_equal()
+
+
+@pytest.mark.parametrize("change", REFUSED)
+def test_it_is_refused_and_the_remedy_that_is_named_mends_it(replica: Replica, change: str) -> None:
+    before = replica.rows("select * from raw.item order by all")
+    replica.execute(REFUSED[change])
+    stream = "place" if "place" in REFUSED[change] else "item"
+    replica.execute(
+        f"delete from {stream}", f"insert into {stream} {'values (1, 2)' if stream == 'place' else '(id) values (1)'}"
+    )
+    with pytest.raises(StreamTableError, match=rf"public\.{stream} .*dvd-rental resync {stream}"):
+        replica.sync()
+    assert replica.rows("select * from raw.item order by all") == before
+
+    replica.sync(resync=[stream])
+    replica.assert_equal()
+    replica.execute(f"delete from {stream}")
+    replica.sync()
+    replica.assert_equal()
+
+
+def test_a_dropped_column_stays_in_history(replica: Replica) -> None:
+    replica.execute("alter table item drop column price", "update item set name = 'later' where id = 1")
+    replica.sync()
+    assert [price is None for _, price, _ in replica.versions("item", "id, price") if _ is not None][-1]
+    held = replica.rows("select count(price), count(*) from history.item")
+    assert held == [(20, 21)]
+
+
+def test_a_default_writes_a_version_of_every_row(replica: Replica) -> None:
+    replica.execute("alter table item add column extra integer default 7", "update item set extra = 8 where id = 1")
+    replica.sync()
+    assert replica.rows("select extra, count(*) from raw.item group by all order by all") == [(7, 19), (8, 1)]
+    assert replica.versions("item", "extra")[-21:] == [*[(7, False)] * 20, (8, False)]
+
+
+def test_history_keeps_the_old_values_of_a_column_that_was_loaded_again_with_another_type(replica: Replica) -> None:
+    replica.execute("alter table item alter column price type integer using (price * 100)::integer")
+    replica.execute("update item set name = 'touched' where id = 1")
+    with pytest.raises(StreamTableError, match="resync item"):
+        replica.sync()
+    replica.sync(resync=["item"])
+    assert replica.rows("select typeof(price), sum(price) from raw.item group by all") == [("INTEGER", 31500)]
+    assert replica.rows(
+        "select sum(cast(price as decimal(10, 2))) from history.item where _airbyte_generation_id = 0"
+    ) == [(315,)]
+
+
+def test_a_change_without_a_row_waits_for_one(replica: Replica) -> None:
+    replica.execute("alter table item add column extra text")
+    replica.sync()
+    with pytest.raises(StreamTableError, match=r"columns of public\.item changed"):
+        replica.assert_equal()
+    replica.execute("update item set extra = 'now' where id = 1")
+    replica.sync()
+    replica.assert_equal()
+
+
+def test_a_stream_that_is_added_is_loaded_alone(make_replica: Callable[..., Replica]) -> None:
+    replica = make_replica()
+    every = replica.streams
+    replica.streams = every[:1]
+    replica.execute("insert into item select i, 'x' from generate_series(1, 5) as i")
+    replica.sync()
+    replica.execute("insert into place values (1, 2, 'here')", "update item set name = 'y' where id = 1")
+    replica.streams = every
+    report = replica.sync()
+    assert {name: stream.snapshot for name, stream in report.streams.items()} == {"item": None, "place": 1, "empty": 0}
+    replica.assert_equal()
+
+
+def test_a_stream_that_was_left_out_for_a_while_is_loaded_again(replica: Replica) -> None:
+    every = replica.streams
+    replica.streams = every[1:]
+    replica.execute("delete from item where id = 1")
+    replica.sync()
+    replica.streams = every
+    assert replica.sync().streams["item"].snapshot == 19
+    replica.assert_equal()
+
+
+def test_a_table_taken_out_of_the_publication_is_named(make_replica: Callable[..., Replica]) -> None:
+    replica = make_replica()
+    replica.execute(f"drop publication {PUBLICATION}", f"create publication {PUBLICATION} for table item, place, empty")
+    replica.sync()
+    replica.execute(f"alter publication {PUBLICATION} drop table place", "insert into place values (1, 1, 'unseen')")
+    with pytest.raises(PublicationError, match=r"lacks public\.place"):
+        replica.sync()
+
+
+@pytest.mark.parametrize(
+    ("definition", "named"),
+    [
+        ("for all tables with (publish = 'insert, update')", "kinds of changes"),
+        ("for table item where (id > 3), place, empty", r"filters the rows of public\.item"),
+    ],
+)
+def test_a_publication_that_leaves_changes_out_is_refused(replica: Replica, definition: str, named: str) -> None:
+    replica.execute(f"drop publication {PUBLICATION}", f"create publication {PUBLICATION} {definition}")
+    with pytest.raises(PublicationError, match=named):
+        replica.sync()
+
+
+def test_columns_that_the_publication_leaves_out_are_left_out(make_replica: Callable[..., Replica]) -> None:
+    replica = make_replica()
+    replica.execute(
+        f"drop publication {PUBLICATION}",
+        f"create publication {PUBLICATION} for table item (id, name), place, empty",
+        "insert into item values (1, 'seen', 9.99, 'secret')",
+    )
+    replica.sync()
+    replica.execute("update item set name = 'seen again', notes = 'secret still'")
+    replica.sync()
+    replica.assert_equal()
+    assert "notes" not in {
+        name for (name,) in replica.rows("select column_name from duckdb_columns() where table_name = 'item'")
+    }
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Mixed Case", 'with "quotes"', "order"),
+        ("naïve ☃", "select", "a, b"),
+        ("_lsn", "_sequence", "sequence"),
+        ("rowid", "target", "changes"),
+        ("value_0", "operation", "staged"),
+    ],
+)
+def test_any_name_of_a_column_will_do(make_replica: Callable[..., Replica], names: tuple[str, ...]) -> None:
+    columns = ['"' + name.replace('"', '""') + '"' for name in names]
+    table = '"Strange ""Table"""'
+    definitions = ", ".join(f"{column} text" for column in columns)
+    replica = make_replica(
+        f"create table {table} (key integer primary key, {definitions}, big text);"
+        f"alter table {table} alter column big set storage external;"
+        f"insert into {table} select i, 'a', 'b', 'c', repeat('x', 9000) from generate_series(1, 9) as i",
+        (Stream('Strange "Table"', ("key",)),),
+    )
+    replica.sync()
+    replica.execute(
+        *(f"update {table} set {column} = 'changed' where key < 4" for column in columns),
+        f"update {table} set key = key + 100 where key = 5",
+        f"delete from {table} where key = 6",
+    )
+    replica.sync()
+    replica.assert_equal()
+
+
+@pytest.mark.parametrize("name", ["_ab_cdc_lsn", "_airbyte_sequence", "_AIRBYTE_meta"])
+def test_a_column_that_begins_as_ours_do_is_refused(make_replica: Callable[..., Replica], name: str) -> None:
+    replica = make_replica(f'create table odd (id integer primary key, "{name}" text)', (Stream("odd", ("id",)),))
+    with pytest.raises(StreamTableError, match=name):
+        replica.sync()
+
+
+def test_columns_that_differ_in_case_alone_are_refused(make_replica: Callable[..., Replica]) -> None:
+    replica = make_replica('create table odd (id integer primary key, a text, "A" text)', (Stream("odd", ("id",)),))
+    with pytest.raises(DvdRentalError, match="differ in case alone"):
+        replica.sync()
