@@ -12,18 +12,17 @@ from dvd_rental_dagster.progress import Progress
 from dvd_rental_dagster.replication.applier import Applier, Worker
 from dvd_rental_dagster.replication.pgoutput import (
     HEADER_LENGTH,
-    Begin,
     Tag,
     decode_begin,
     decode_commit,
     decode_relation,
     decode_truncate,
 )
-from dvd_rental_dagster.replication.rows import Transactions
+from dvd_rental_dagster.replication.rows import PADDING_BYTES, Transactions
 from dvd_rental_dagster.replication.stream import LogStream
 from dvd_rental_dagster.replication.wire import COPY_DATA, server_message
 
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 8 << 20
 """Bytes of the log that one batch holds at most, unless a single message is larger."""
 
 _LENGTH = Struct("!I")
@@ -49,7 +48,8 @@ class LogReader:
         self._rows: list[int] = []
         self._transactions = Transactions([], [], [])
         self._definitions: dict[bytes, bytes] = {}
-        self._begin = Begin(0, 0)
+        self._commit_lsn = 0
+        self._commit_time = 0
         self._open = False
         self._count = 0
         self._target_lsn = 0
@@ -75,7 +75,7 @@ class LogReader:
         while not self._has_arrived():
             self._make_room()
             with memoryview(self._buffer) as space:
-                self._filled += self._stream.receive_into(space[self._filled :])
+                self._filled += self._stream.receive_into(space[self._filled : -PADDING_BYTES])
             self._parse()
             self._acknowledge()
             done = max(self._committed_lsn - start_lsn, 0)
@@ -93,7 +93,7 @@ class LogReader:
 
     def _make_room(self) -> None:
         """Flush a full buffer; grow it when one message alone is larger."""
-        if self._filled < len(self._buffer):
+        if self._filled < len(self._buffer) - PADDING_BYTES:
             return
         if self._rows:
             self._flush()
@@ -114,69 +114,68 @@ class LogReader:
             message = position + _FRAME
             if buffer[position] != COPY_DATA:
                 self._raise_end(buffer[position], bytes(buffer[message:end]))
+            position = end
             if buffer[message] == _XLOG_DATA:
-                if buffer[message + HEADER_LENGTH] in _ROWS:
+                tag = buffer[message + HEADER_LENGTH]
+                if tag in _ROWS:
                     note_row(message)
+                    continue
+                self._parsed = end
+                if tag == Tag.BEGIN:
+                    self._begin_transaction(message + HEADER_LENGTH)
                 else:
-                    self._parsed = position = end
-                    if self._control(bytes(buffer[message:end])):
+                    handed_over = (
+                        self._end_transaction(message + HEADER_LENGTH)
+                        if tag == Tag.COMMIT
+                        else self._control(bytes(buffer[message:end]))
+                    )
+                    if handed_over:
                         buffer, position, filled = self._buffer, self._parsed, self._filled
                         note_row = self._rows.append
-                    if self._has_arrived():
-                        return
-                    continue
             elif buffer[message] == _KEEPALIVE:
                 self._stream.note_keepalive(bytes(buffer[message:end]))
-                if self._has_arrived():
-                    self._parsed = end
-                    return
             else:
                 raise ProtocolError(f"The log has a message of unknown kind {buffer[message]}. {_RESUME}")
-            position = end
+            if self._has_arrived():
+                break
         self._parsed = position
 
     def _control(self, message: bytes) -> bool:
-        """Handle a message that frames rows; tell whether the buffer was handed over."""
+        """Handle a message that is about a table as a whole; tell whether the buffer was handed over."""
         tag, payload = message[HEADER_LENGTH], message[HEADER_LENGTH:]
-        if tag == Tag.BEGIN:
-            self._begin = decode_begin(payload)
-            self._stopped = self._stop_lsn is not None and self._begin.commit_lsn >= self._stop_lsn
-            self._open = not self._stopped
-            self._note_transaction()
-        elif tag == Tag.COMMIT:
-            return self._end_transaction(payload)
-        elif tag == Tag.RELATION:
+        if tag == Tag.RELATION:
             return self._define(payload)
-        elif tag == Tag.TRUNCATE:
+        if tag == Tag.TRUNCATE:
             self._flush()
             lsn = int.from_bytes(message[1:9])
             self._worker.submit(
-                self._applier.apply_truncate,
-                decode_truncate(payload),
-                lsn,
-                self._begin.commit_lsn,
-                self._begin.committed_at,
+                self._applier.apply_truncate, decode_truncate(payload), lsn, self._commit_lsn, self._commit_time
             )
             return True
         return False
 
+    def _begin_transaction(self, position: int) -> None:
+        self._commit_lsn, self._commit_time = decode_begin(self._buffer, position)
+        self._stopped = self._stop_lsn is not None and self._commit_lsn >= self._stop_lsn
+        self._open = not self._stopped
+        self._note_transaction()
+
     def _note_transaction(self) -> None:
         self._transactions.first.append(len(self._rows))
-        self._transactions.committed_at.append(self._begin.committed_at)
-        self._transactions.commit_lsn.append(self._begin.commit_lsn)
+        self._transactions.committed_at.append(self._commit_time)
+        self._transactions.commit_lsn.append(self._commit_lsn)
 
-    def _end_transaction(self, payload: bytes) -> bool:
+    def _end_transaction(self, position: int) -> bool:
         """Commit to the warehouse at the end of the transaction that fills half a batch, or ends an oversized one."""
-        commit = decode_commit(payload)
         self._open = False
         self._count += 1
-        self._committed_at = self._begin.committed_at
-        self._committed_lsn = commit.end_lsn
+        self._committed_at = self._commit_time
+        self._committed_lsn = decode_commit(self._buffer, position)
         if not self._uncommitted and self._parsed < BATCH_BYTES // 2:
             return False
         self._flush()
-        future = self._worker.submit(self._applier.commit, commit.end_lsn, self._committed_at)
-        self._commits.append((commit.end_lsn, future))
+        future = self._worker.submit(self._applier.commit, self._committed_lsn, self._committed_at)
+        self._commits.append((self._committed_lsn, future))
         self._uncommitted = False
         return True
 

@@ -16,8 +16,8 @@ HEADER_LENGTH = 25
 POSTGRES_EPOCH_MICROSECONDS = 946_684_800_000_000
 """2000-01-01 in microseconds since 1970-01-01: the zero of the server's clock."""
 
-_BEGIN = Struct("!QqI")
-_COMMIT = Struct("!BQQq")
+_BEGIN = Struct("!Qq")
+_COMMIT = Struct("!BQQ")
 _RELATION_TAIL = Struct("!cH")
 _COLUMN_TAIL = Struct("!Ii")
 _TRUNCATE = Struct("!IB")
@@ -37,22 +37,6 @@ class Tag(IntEnum):
     TYPE = ord("Y")
     ORIGIN = ord("O")
     MESSAGE = ord("M")
-
-
-@dataclass(frozen=True)
-class Begin:
-    """Start of a transaction: the LSN of its commit record and its commit time (microseconds since 1970)."""
-
-    commit_lsn: int
-    committed_at: int
-
-
-@dataclass(frozen=True)
-class Commit:
-    """End of a transaction; ``end_lsn`` is where the log goes on behind it."""
-
-    commit_lsn: int
-    end_lsn: int
 
 
 @dataclass(frozen=True)
@@ -83,16 +67,16 @@ class Truncate:
     relation_oids: tuple[int, ...]
 
 
-def decode_begin(payload: bytes) -> Begin:
-    """Decode a ``B`` message."""
-    commit_lsn, committed_at, _xid = _BEGIN.unpack_from(payload, 1)
-    return Begin(commit_lsn, committed_at + POSTGRES_EPOCH_MICROSECONDS)
+def decode_begin(buffer: bytes | bytearray, position: int) -> tuple[int, int]:
+    """Decode the ``B`` message at the position: LSN of the commit record, commit time in microseconds since 1970."""
+    commit_lsn, committed_at = _BEGIN.unpack_from(buffer, position + 1)
+    return commit_lsn, committed_at + POSTGRES_EPOCH_MICROSECONDS
 
 
-def decode_commit(payload: bytes) -> Commit:
-    """Decode a ``C`` message."""
-    _flags, commit_lsn, end_lsn, _committed_at = _COMMIT.unpack_from(payload, 1)
-    return Commit(commit_lsn, end_lsn)
+def decode_commit(buffer: bytes | bytearray, position: int) -> int:
+    """Decode the ``C`` message at the position: the LSN where the log goes on behind the transaction."""
+    _flags, _commit_lsn, end_lsn = _COMMIT.unpack_from(buffer, position + 1)
+    return int(end_lsn)
 
 
 def decode_relation(payload: bytes) -> Relation:

@@ -20,7 +20,9 @@ from dvd_rental_dagster.replication.pgoutput import HEADER_LENGTH, Relation, Tag
 Positions: TypeAlias = npt.NDArray[np.int64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
-_PADDING = b"\0" * 16
+PADDING_BYTES = 16
+"""Bytes that a batch's buffer has behind its last message, so that words can be read at any offset."""
+
 _INLINE = 12
 _KEY, _OLD, _NEW, _TEXT, _UNCHANGED, _NULL = (ord(character) for character in "KONtun")
 _FIRST_BYTES = np.array([0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF], dtype=np.uint64)
@@ -89,10 +91,10 @@ class _Values:
 
 
 class _Buffer:
-    """A batch's bytes, readable at any offset as big-endian or little-endian words."""
+    """A batch's bytes and padding, readable at any offset as big-endian or little-endian words."""
 
     def __init__(self, data: bytearray) -> None:
-        self.data = data + _PADDING
+        self.data = data
         self.bytes = np.frombuffer(self.data, dtype=np.uint8)
         self.big_16 = self._words(">u2")
         self.big_32 = self._words(">u4")
@@ -130,7 +132,7 @@ class _Buffer:
 class Batch:
     """Row messages of many tables and transactions, as they came off the wire.
 
-    ``buffer`` holds them, ``starts`` says where each one's XLogData begins.
+    ``buffer`` holds them and ``PADDING_BYTES`` more, ``starts`` says where each one's XLogData begins.
     """
 
     def __init__(self, buffer: bytearray, starts: list[int], transactions: Transactions) -> None:

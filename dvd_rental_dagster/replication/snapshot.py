@@ -1,16 +1,27 @@
-"""Full reads of a table under one exported snapshot, as Arrow record batches."""
+"""Full reads of a table under one exported snapshot, as Arrow record batches, by two sessions at a time.
+
+A large table is read in ranges of blocks (PostgreSQL documentation, 5.6 "System Columns", ctid).
+"""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
 
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
-from psycopg import sql
+from psycopg import Connection, sql
 
+from dvd_rental_dagster.errors import DvdRentalError, SourceUnreachableError, StreamTableError
 from dvd_rental_dagster.replication.array import arrays_to_json
 from dvd_rental_dagster.replication.column import Column, Kind
+from dvd_rental_dagster.replication.prefetch import Prefetch
 from dvd_rental_dagster.replication.session import pinned
 from dvd_rental_dagster.replication.table import Table
+from dvd_rental_dagster.replication.timestamps import with_infinities
+
+_SESSIONS = 2
+_RANGE_BLOCKS = 4096
+_TID_RANGE_SCANS_SINCE = 140000
 
 _CASTS: dict[Kind, str] = {
     Kind.SMALLINT: "int2",
@@ -19,8 +30,11 @@ _CASTS: dict[Kind, str] = {
     Kind.REAL: "float4",
     Kind.DOUBLE: "float8",
     Kind.BOOLEAN: "bool",
+    Kind.TIMESTAMP: "timestamp",
+    Kind.TIMESTAMPTZ: "timestamptz",
 }
 _TEXT_CAST_DIFFERS = frozenset({"bpchar", "inet", "cidr"})
+_TIMESTAMPS = frozenset({Kind.TIMESTAMP, Kind.TIMESTAMPTZ})
 
 
 def _value(column: Column) -> sql.Composable:
@@ -36,46 +50,119 @@ def _value(column: Column) -> sql.Composable:
     return sql.SQL("{}::text as {}").format(name, name)
 
 
-def _with_json_arrays(reader: pa.RecordBatchReader, table: Table) -> pa.RecordBatchReader:
-    arrays = [(index, column) for index, column in enumerate(table.columns) if column.kind is Kind.ARRAY]
-    if not arrays:
-        return reader
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for batch in reader:
-            converted = batch
-            for index, column in arrays:
-                values = arrays_to_json(batch.column(index), column.element)
-                converted = converted.set_column(index, column.name, values)
-            yield converted
-
-    return pa.RecordBatchReader.from_batches(reader.schema, batches())
+def _faithful(batch: pa.RecordBatch, table: Table) -> pa.RecordBatch:
+    """The batch with what ADBC does not carry as it is put right."""
+    for index, column in enumerate(table.columns):
+        if column.kind is Kind.ARRAY:
+            batch = batch.set_column(index, column.name, arrays_to_json(batch.column(index), column.element))
+        elif column.kind in _TIMESTAMPS:
+            values = batch.column(index)
+            right = with_infinities(values, f"{table.stream.source_name}.{column.name}")
+            batch = batch if right is values else batch.set_column(index, batch.schema.field(index), right)
+    return batch
 
 
 class SnapshotReader:
-    """Reads tables as an exported snapshot shows them."""
+    """Reads tables as an exported snapshot shows them; ``source`` is an ordinary session at the source."""
 
-    def __init__(self, connection: adbc.Connection) -> None:
-        self._connection = connection
+    def __init__(self, source: Connection[Any], sessions: list[adbc.Connection]) -> None:
+        self._source = source
+        self._sessions = sessions
 
     @contextmanager
     def rows(self, table: Table) -> Iterator[pa.RecordBatchReader]:
-        """The table's rows, a batch at a time; the reader must be spent before the context ends."""
-        query = sql.SQL("select {} from {} {}").format(
+        """The table's rows, a batch at a time, in no order; the reader must be spent before the context ends.
+
+        Raises:
+            SourceUnreachableError: the connection broke.
+            StreamTableError: the server refused to read the table.
+        """
+        queries = self._queries(table)
+        with closing(Prefetch([self._batches(session, queries, table) for session in self._sessions])) as prefetch:
+            first = next(prefetch)
+            batches = pa.RecordBatchReader.from_batches(first.schema, _chained(first, prefetch))
+            try:
+                yield batches
+            finally:
+                # Whoever reads the batches has seen an error of its own kind, which tells less.
+                if prefetch.failure is not None:
+                    raise prefetch.failure
+
+    def _queries(self, table: Table) -> Iterator[str]:
+        """What to read, range by range; shared by the sessions, each of which takes the next."""
+        select = sql.SQL("select {} from {} {}").format(
             sql.SQL(", ").join(_value(column) for column in table.columns),
             sql.SQL("" if table.partitioned else "only"),
             sql.Identifier(*table.stream.source_table),
         )
-        with self._connection.cursor() as cursor:
-            cursor.execute(query.as_string(None))
-            yield _with_json_arrays(cursor.fetch_record_batch(), table)
+        starts = range(0, self._blocks(table), _RANGE_BLOCKS)
+        if len(starts) <= 1:
+            return iter([select.as_string(None)])
+        conditions = [sql.SQL("ctid >= '({},0)'").format(start) for start in starts]
+        for index, start in enumerate(starts[1:]):
+            conditions[index] += sql.SQL(" and ctid < '({},0)'").format(start)
+        return iter([(select + sql.SQL(" where ") + condition).as_string(None) for condition in conditions])
+
+    def _blocks(self, table: Table) -> int:
+        """Size of the table in blocks; none of a table that is not read in ranges."""
+        if table.partitioned or self._source.info.server_version < _TID_RANGE_SCANS_SINCE:
+            return 0
+        row = self._source.execute(
+            "select pg_catalog.pg_relation_size(%s::oid) / current_setting('block_size')::int8", (table.oid,)
+        ).fetchone()
+        assert row is not None  # noqa: S101  # a select of one value has one row
+        return int(row[0] or 0)
+
+    @staticmethod
+    def _batches(session: adbc.Connection, queries: Iterator[str], table: Table) -> Iterator[pa.RecordBatch]:
+        try:
+            for query in queries:
+                with session.cursor() as cursor:
+                    cursor.execute(query)
+                    reader = cursor.fetch_record_batch()
+                    none = pa.RecordBatch.from_pylist([], schema=reader.schema)
+                    yield _faithful(none, table)
+                    for batch in reader:
+                        yield _faithful(batch, table)
+        except adbc.Error as error:
+            raise _refusal(table, error) from error
+
+
+def _chained(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield first
+    yield from rest
+
+
+def _refusal(table: Table, error: adbc.Error) -> DvdRentalError:
+    """The error for a table that could not be read to its end; one with an SQLSTATE came from the server."""
+    reason = " ".join(str(error).split())
+    if error.sqlstate and not error.sqlstate.startswith(("08", "57")):
+        return StreamTableError(f"{table.stream.source_name} cannot be read: {reason}. Mend that, then run it again.")
+    return SourceUnreachableError(
+        f"The connection to the source broke while {table.stream.source_name} was read: {reason}. "
+        "Run the sync again: it loads anew what was not loaded to the end."
+    )
 
 
 @contextmanager
-def snapshot_reader(url: str, snapshot: str) -> Iterator[SnapshotReader]:
-    """Open a session that sees what the exported snapshot saw."""
-    with adbc.connect(pinned(url)) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("set transaction isolation level repeatable read, read only")
-            cursor.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(snapshot)).as_string(None))
-        yield SnapshotReader(connection)
+def snapshot_reader(url: str, source: Connection[Any], snapshot: str) -> Iterator[SnapshotReader]:
+    """Open the sessions that see what the exported snapshot saw.
+
+    Raises:
+        SourceUnreachableError: no connection, or it broke.
+    """
+    with ExitStack() as stack:
+        sessions: list[adbc.Connection] = []
+        for _ in range(_SESSIONS):
+            try:
+                session = stack.enter_context(adbc.connect(pinned(url)))
+                with session.cursor() as cursor:
+                    cursor.execute("set transaction isolation level repeatable read, read only")
+                    cursor.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(snapshot)).as_string(None))
+            except adbc.Error as error:
+                raise SourceUnreachableError(
+                    f"The source gives no session for the snapshot: {' '.join(str(error).split())}. "
+                    "Look at its max_connections and at the network between, then run it again."
+                ) from error
+            sessions.append(session)
+        yield SnapshotReader(source, sessions)

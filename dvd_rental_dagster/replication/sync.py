@@ -137,7 +137,7 @@ class _Sync:
         with exported_snapshot(self.source_url, self.source, self.slot) as snapshot:
             types = TypeCatalog(self.source)
             self.destination.begin(stamp)
-            with snapshot_reader(self.source_url, snapshot.name) as reader:
+            with snapshot_reader(self.source_url, self.source, snapshot.name) as reader:
                 for number, stream in enumerate(due):
                     self.progress("Loading " + stream.name, number, len(due))
                     started = time.perf_counter()

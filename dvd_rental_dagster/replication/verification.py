@@ -80,7 +80,7 @@ def verify(
             until_lsn=snapshot.lsn,
             progress=progress,
         )
-        with destination, snapshot_reader(source_url, snapshot.name) as reader:
+        with destination, snapshot_reader(source_url, source, snapshot.name) as reader:
             ledger = destination.read_ledger() or ledger
             types = TypeCatalog(source)
             comparisons = []

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from dvd_rental_dagster.replication.destinations.duckdb_tables import StreamTables
+from dvd_rental_dagster.replication.destinations.duckdb_tables import SCHEMAS, StreamTables
 from dvd_rental_dagster.replication.destinations.duckdb_types import cast_from_text, column_type, quoted
+from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
 from dvd_rental_dagster.replication.rows import Changes, Operation
 
 _SEQUENCE = "_airbyte_sequence"
@@ -15,31 +16,52 @@ _UNCHANGED = "_airbyte_unchanged_"
 
 def apply(tables: StreamTables, changes: Changes) -> None:
     """Apply changes; see ``Destination.apply``."""
+    if not (changes.operation != Operation.INSERT).any():
+        _insert(tables, changes)
+        return
     for part, rekeyed in _resolvable_parts(changes):
         _stage(tables, part)
         if rekeyed:
             _fill_from_old_key(tables, tuple(part.unchanged))
         elif part.unchanged:
             _fill_unchanged(tables, tuple(part.unchanged))
-        _merge(tables, only_inserts=not (part.operation != Operation.INSERT).any())
+        _merge(tables)
 
 
 def truncate(tables: StreamTables, lsn: int, committed_at: int) -> int:
     """Empty the stream; see ``Destination.truncate``."""
     at = f"make_timestamptz({committed_at})"
     row = tables.row(tables.columns, str(lsn), at, at)
-    tables.connection.execute(f"create or replace temp table emptied as select {row} from {tables.live()}")
+    tables.execute(f"create or replace temp table emptied as select {row} from {tables.live()}")
     count = tables.insert("history", f"select {tables.names} from emptied")
     if tables.appends:
         tables.insert("raw", f"select {tables.names} from emptied")
     else:
-        tables.connection.execute(f"delete from raw.{tables.name}")
-    tables.connection.execute("drop table emptied")
+        tables.execute(f"delete from raw.{tables.name}")
+    tables.execute("drop table emptied")
     return count
+
+
+def _insert(tables: StreamTables, changes: Changes) -> None:
+    """Write rows that are new, and need nothing from those that are there, straight to both tables."""
+    arrays, row = _arrow_rows(tables, changes)
+    for schema in SCHEMAS:
+        tables.insert(schema, f"select {row} from given_rows", arrays)
 
 
 def _stage(tables: StreamTables, changes: Changes) -> None:
     """Cast the changes into the temporary table ``staged``, one row a change."""
+    arrays, row = _arrow_rows(tables, changes)
+    flags = "".join(
+        f", unchanged_{number} as {quoted(_UNCHANGED + name)}" for number, name in enumerate(changes.unchanged)
+    )
+    tables.execute(
+        f"create or replace temp table staged as select {row}, sequence as {_SEQUENCE}{flags} from given_rows", arrays
+    )
+
+
+def _arrow_rows(tables: StreamTables, changes: Changes) -> tuple[pa.Table, str]:
+    """The changes as text, and the select list that makes rows of the contract of them."""
     arrays: dict[str, pa.Array] = {}
     values: list[str] = []
     for number, column in enumerate(tables.table.columns):
@@ -48,23 +70,18 @@ def _stage(tables: StreamTables, changes: Changes) -> None:
             values.append(cast_from_text(column, f"value_{number}"))
         else:
             values.append(f"cast(null as {column_type(column)})")
-    flags = ""
-    for number, (name, mask) in enumerate(changes.unchanged.items()):
+    for number, mask in enumerate(changes.unchanged.values()):
         arrays[f"unchanged_{number}"] = pa.array(mask)
-        flags += f", unchanged_{number} as {quoted(_UNCHANGED + name)}"
     arrays |= {
+        "raw_id": raw_ids(len(changes)),
         "sequence": pa.array(np.arange(len(changes))),
         "operation": pa.array(changes.operation),
         "lsn": pa.array(changes.lsn),
         "committed_at": pa.array(changes.committed_at),
     }
     at = "make_timestamptz(committed_at)"
-    row = tables.row(values, "lsn", at, f"case when operation = {Operation.DELETE} then {at} end")
-    tables.connection.register("changes", pa.table(arrays))
-    tables.connection.execute(
-        f"create or replace temp table staged as select {row}, sequence as {_SEQUENCE}{flags} from changes"
-    )
-    tables.connection.unregister("changes")
+    deleted_at = f"case when operation = {Operation.DELETE} then {at} end"
+    return pa.table(arrays), tables.row(values, "lsn", at, deleted_at, raw_id="raw_id")
 
 
 def _fill_unchanged(tables: StreamTables, names: Sequence[str]) -> None:
@@ -80,7 +97,7 @@ def _fill_unchanged(tables: StreamTables, names: Sequence[str]) -> None:
         for column in names
     )
     assigned = ", ".join(f"{quoted(column)} = filled.{quoted(column)}.value" for column in names)
-    tables.connection.execute(
+    tables.execute(
         f"""
         with held as (
             select {key}, {columns}, -1 as {_SEQUENCE}, {held}
@@ -102,7 +119,7 @@ def _fill_from_old_key(tables: StreamTables, names: Sequence[str]) -> None:
     """Give the second staged row, which changed its key, what the warehouse holds for the first, its old key."""
     columns = ", ".join(quoted(column) for column in names)
     assigned = ", ".join(f"{quoted(column)} = held.{quoted(column)}" for column in names)
-    tables.connection.execute(
+    tables.execute(
         f"""
         with old_key as (select * from staged where {_SEQUENCE} = 0),
         held as (select {columns} from {tables.latest()} semi join old_key using ({_key(tables)}))
@@ -111,11 +128,11 @@ def _fill_from_old_key(tables: StreamTables, names: Sequence[str]) -> None:
     )
 
 
-def _merge(tables: StreamTables, *, only_inserts: bool) -> None:
+def _merge(tables: StreamTables) -> None:
     """Write what is staged to ``history``, and to ``raw`` what the stream's mode keeps of it."""
     staged = f"select {tables.names} from staged"
     tables.insert("history", staged)
-    if tables.appends or only_inserts:
+    if tables.appends:
         tables.insert("raw", staged)
     elif tables.table.key:
         _merge_by_key(tables)
@@ -127,7 +144,7 @@ def _merge_by_key(tables: StreamTables) -> None:
     """Keep the last version of every key."""
     key = [quoted(part) for part in tables.table.key]
     matches = " and ".join(f"target.{part} = staged.{part}" for part in key)
-    tables.connection.execute(f"delete from raw.{tables.name} as target using staged where {matches}")
+    tables.execute(f"delete from raw.{tables.name} as target using staged where {matches}")
     tables.insert(
         "raw",
         f"""
@@ -144,7 +161,7 @@ def _merge_as_bag(tables: StreamTables) -> None:
     columns = ", ".join(tables.columns)
     of_target = ", ".join(f"target.{column}" for column in tables.columns)
     same = " and ".join(f"target.{column} is not distinct from changed.{column}" for column in tables.columns)
-    tables.connection.execute(
+    tables.execute(
         f"""
         create or replace temp table changed as
         select
@@ -156,7 +173,7 @@ def _merge_as_bag(tables: StreamTables) -> None:
         having _airbyte_surplus <> 0
         """
     )
-    tables.connection.execute(
+    tables.execute(
         f"""
         with going as (
             select target._airbyte_raw_id
@@ -179,7 +196,7 @@ def _merge_as_bag(tables: StreamTables) -> None:
             <= changed._airbyte_surplus
         """,
     )
-    tables.connection.execute("drop table changed")
+    tables.execute("drop table changed")
 
 
 def _key(tables: StreamTables) -> str:

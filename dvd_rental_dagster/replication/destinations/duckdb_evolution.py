@@ -74,13 +74,13 @@ def _fill_missing(tables: StreamTables, evolution: Evolution, lsn: int, committe
         for name in columns
     ]
     version = tables.row(values, str(lsn), f"make_timestamptz({committed_at})", "cast(null as timestamptz)")
-    tables.connection.execute(f"create or replace temp table filled as select {version} from {tables.live()}")
+    tables.execute(f"create or replace temp table filled as select {version} from {tables.live()}")
     tables.insert("history", f"select {tables.names} from filled")
     if not tables.appends:
-        tables.connection.execute(f"delete from raw.{tables.name}")
+        tables.execute(f"delete from raw.{tables.name}")
     tables.insert("raw", f"select {tables.names} from filled")
-    tables.connection.execute("drop table filled")
+    tables.execute("drop table filled")
 
 
 def _alter(tables: StreamTables, schema: str, change: str) -> None:
-    tables.connection.execute(f"alter table {schema}.{tables.name} {change}")
+    tables.execute(f"alter table {schema}.{tables.name} {change}")

@@ -6,6 +6,7 @@ from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.replication.destinations.duckdb_evolution import widen
 from dvd_rental_dagster.replication.destinations.duckdb_tables import SCHEMAS, StreamTables
 from dvd_rental_dagster.replication.destinations.duckdb_types import quoted, snapshot_value
+from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
 
 _NEVER = "cast(null as timestamptz)"
 
@@ -15,21 +16,28 @@ def load(tables: StreamTables, rows: pa.RecordBatchReader, floor_lsn: int) -> in
     tables.create(*SCHEMAS)
     widen(tables, "history")
     values = [snapshot_value(column, rows) for column in tables.table.columns]
-    loaded = tables.row(values, str(floor_lsn), f"make_timestamptz({tables.extracted_at})", _NEVER)
-    tables.connection.register("snapshot_rows", rows)
-    if tables.state.mode is SyncMode.FULL_REFRESH_OVERWRITE:
-        tables.create("raw", replace=True)
-        count = tables.insert("raw", f"select {loaded} from snapshot_rows")
-    elif tables.count(f"(select 1 from raw.{tables.name} limit 1)"):
-        tables.connection.execute(f"create or replace temp table loaded as select {loaded} from snapshot_rows")
+    updated_at = f"make_timestamptz({tables.extracted_at})"
+    loaded = (
+        f"select {tables.row(values, str(floor_lsn), updated_at, _NEVER, raw_id='_airbyte_raw_id')} from given_rows"
+    )
+    named = _with_raw_ids(rows)
+    if tables.state.mode is not SyncMode.FULL_REFRESH_OVERWRITE and tables.holds_rows("raw"):
+        tables.execute(f"create or replace temp table loaded as {loaded}", named)
         count = _load_over(tables, floor_lsn)
-        tables.connection.execute("drop table loaded")
-    else:
-        tables.create("raw", replace=True)
-        count = tables.insert("raw", f"select {loaded} from snapshot_rows")
+        tables.execute("drop table loaded")
+        return count
+    tables.create("raw", replace=True)
+    count = tables.insert("raw", loaded, named)
+    if tables.state.mode is not SyncMode.FULL_REFRESH_OVERWRITE:
         tables.insert("history", f"select {tables.names} from raw.{tables.name}")
-    tables.connection.unregister("snapshot_rows")
     return count
+
+
+def _with_raw_ids(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    schema = rows.schema.append(pa.field("_airbyte_raw_id", pa.string()))
+    return pa.RecordBatchReader.from_batches(
+        schema, (batch.append_column("_airbyte_raw_id", raw_ids(batch.num_rows)) for batch in rows)
+    )
 
 
 def _load_over(tables: StreamTables, floor_lsn: int) -> int:
@@ -46,7 +54,7 @@ def _load_over(tables: StreamTables, floor_lsn: int) -> int:
     texts = [f"cast({column} as varchar) as {column}" for column in tables.columns]
     columns = ", ".join(tables.columns)
     identifying = ", ".join(quoted(name) for name in tables.table.identifying)
-    tables.connection.execute(
+    tables.execute(
         f"""
         create or replace temp table difference as
         with
@@ -71,5 +79,5 @@ def _load_over(tables: StreamTables, floor_lsn: int) -> int:
     else:
         tables.create("raw", replace=True)
         tables.insert("raw", f"select {tables.names} from loaded")
-    tables.connection.execute("drop table difference")
+    tables.execute("drop table difference")
     return tables.count("loaded")
