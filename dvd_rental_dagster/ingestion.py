@@ -7,7 +7,7 @@ from dvd_rental_dagster.errors import SettingsError
 from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.replication import SyncReport, sync
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
-from dvd_rental_dagster.replication.pending import Pending, pending_changes
+from dvd_rental_dagster.replication.pending import Pending, await_changes, pending_changes
 from dvd_rental_dagster.replication.verification import Verification, verify
 from dvd_rental_dagster.settings import Engine, Settings, Warehouse
 from dvd_rental_dagster.source.endpoint import ensure_source, source_url
@@ -64,6 +64,12 @@ def pending(settings: Settings) -> Pending:
     """What waits in the source's log; the source must be up."""
     url = source_url(settings, "airbyte", local=True)
     return pending_changes(url, STREAMS, publication=settings.publication, slot=settings.slot)
+
+
+def await_pending(settings: Settings, seconds: float) -> Pending:
+    """Watch the source's log until a change waits in it, for at most ``seconds``; the source must be up."""
+    url = source_url(settings, "airbyte", local=True)
+    return await_changes(url, STREAMS, publication=settings.publication, slot=settings.slot, seconds=seconds)
 
 
 def _check_switches(settings: Settings) -> None:

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dagster import DagsterEvent, DagsterInstance, DagsterRunStatus, RunsFilter, execute_job
-from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 
+from dvd_rental_dagster.automation.process import PID_TAG, is_alive
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
 
-_PID_TAG = "dvd_rental/pid"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -41,16 +41,23 @@ def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
         yield instance
 
 
+def load_job() -> ReconstructableJob:
+    """The job ``everything``, with the graph loaded."""
+    repository = ReconstructableRepository.for_module("dvd_rental_dagster.definitions", "defs", str(PROJECT_ROOT))
+    job = repository.get_reconstructable_job("everything")
+    job.get_definition()
+    return job
+
+
 def execute_everything(settings: Settings) -> RunSummary:
     """Run the job ``everything`` and wait for its end; runs of processes that died are closed first."""
-    job = ReconstructableRepository.for_module("dvd_rental_dagster.definitions", "defs", str(PROJECT_ROOT))
     with open_instance(settings) as instance:
         close_orphans(instance)
         with execute_job(
-            job.get_reconstructable_job("everything"),
+            load_job(),
             instance=instance,
             run_config=_QUIET,
-            tags={_PID_TAG: str(os.getpid())},
+            tags={PID_TAG: str(os.getpid())},
         ) as result:
             evaluations = result.get_asset_check_evaluations()
             return RunSummary(
@@ -81,16 +88,6 @@ def close_orphans(instance: DagsterInstance) -> None:
         statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED]
     )
     for run in instance.get_runs(unfinished):
-        pid = run.tags.get(_PID_TAG)
-        if pid is not None and not _is_alive(int(pid)):
+        pid = run.tags.get(PID_TAG)
+        if pid is not None and not is_alive(int(pid)):
             instance.report_run_failed(run, f"The process {pid} that executed this run is gone.")
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

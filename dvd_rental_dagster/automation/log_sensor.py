@@ -14,10 +14,13 @@ from dagster import (
 
 from dvd_rental_dagster.assets.keys import history_key, raw_key
 from dvd_rental_dagster.automation.jobs import everything
-from dvd_rental_dagster.ingestion import pending
+from dvd_rental_dagster.ingestion import await_pending
 from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.settings import load_settings
 from dvd_rental_dagster.source.endpoint import embedded_server
+
+WATCH_SECONDS = 20.0
+"""How long one evaluation watches the log; the daemon evaluates again five seconds after it began, or when it ends."""
 
 _UNFINISHED = [
     DagsterRunStatus.QUEUED,
@@ -31,7 +34,7 @@ _UNFINISHED = [
 @sensor(
     name="source_log",
     job=everything,
-    minimum_interval_seconds=5,
+    minimum_interval_seconds=1,
     default_status=DefaultSensorStatus.RUNNING,
     description="Asks for a run when the log holds changes: at most one run an LSN, none while another goes on.",
 )
@@ -44,7 +47,7 @@ def source_log(context: SensorEvaluationContext) -> RunRequest | SkipReason:
         return SkipReason("The embedded source is down; dvd-rental up starts it.")
     if context.instance.get_runs_count(RunsFilter(statuses=_UNFINISHED)):
         return SkipReason("A run is going on; it takes what is pending when it starts.")
-    waiting = pending(settings)
+    waiting = await_pending(settings, WATCH_SECONDS)
     if not waiting.streams:
         return SkipReason("The log holds no change of a stream.")
     lsn = format_lsn(waiting.lsn)

@@ -1,18 +1,22 @@
 """What waits in the log, without taking it: which streams, and up to which LSN."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import Connection, sql
 
 from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import SlotError
 from dvd_rental_dagster.replication.lsn import parse_lsn
 from dvd_rental_dagster.replication.pgoutput import Tag, decode_relation
 from dvd_rental_dagster.replication.session import connect
+from dvd_rental_dagster.replication.slot import flushed_lsn
 
 _PEEKED_CHANGES = 10_000
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -28,26 +32,62 @@ def pending_changes(
 ) -> Pending:
     """Look at the log behind the slot's place; beyond ``limit`` changes every stream counts as changed.
 
-    Looking decodes from the slot's restart point each time, so it is bounded (PostgreSQL documentation, 9.28.6
-    "Replication Management Functions").
-
     Raises:
         SlotError: the slot is missing or in use.
         SourceUnreachableError: no connection.
+    """
+    with connect(source_url) as connection:
+        return _peek(connection, streams, publication, slot, limit)
+
+
+def await_changes(
+    source_url: str, streams: Sequence[Stream], *, publication: str, slot: str, seconds: float
+) -> Pending:
+    """Watch the log until a change of a stream waits in it, for at most ``seconds``; then no stream is named.
+
+    Raises:
+        SlotError: the slot is missing or in use.
+        SourceUnreachableError: no connection, or it broke.
+    """
+    deadline = time.monotonic() + seconds
+    looked_at = -1
+    with connect(source_url) as connection:
+        while True:
+            end_lsn = flushed_lsn(connection)
+            if end_lsn > looked_at:
+                pending = _peek(connection, streams, publication, slot, _PEEKED_CHANGES)
+                if pending.streams:
+                    return pending
+                looked_at = end_lsn
+            if time.monotonic() > deadline:
+                return Pending(0, ())
+            time.sleep(_LOOK_SECONDS)
+
+
+def _peek(connection: Connection[Any], streams: Sequence[Stream], publication: str, slot: str, limit: int) -> Pending:
+    """Decode what waits; the server begins at the slot's restart point each time, so it is bounded.
+
+    PostgreSQL documentation, 9.28.6 "Replication Management Functions".
     """
     query = sql.SQL(
         "select lsn::text, data from pg_catalog.pg_logical_slot_peek_binary_changes({}, null, {},"
         " 'proto_version', '1', 'publication_names', {})"
     ).format(sql.Literal(slot), sql.Literal(limit), sql.Literal(sql.Identifier(publication).as_string()))
-    with connect(source_url) as connection:
-        try:
-            messages = connection.execute(query).fetchall()
-        except psycopg.errors.ObjectInUse as error:
-            raise SlotError(f"Replication slot {slot} is in use: a sync is running.") from error
-        except psycopg.errors.UndefinedObject as error:
-            raise SlotError(f"The source has no replication slot {slot}. Run dvd-rental source prepare.") from error
+    try:
+        messages = connection.execute(query).fetchall()
+    except psycopg.errors.ObjectInUse as error:
+        raise SlotError(f"Replication slot {slot} is in use: a sync is running.") from error
+    except psycopg.errors.UndefinedObject as error:
+        raise SlotError(f"The source has no replication slot {slot}. Run dvd-rental source prepare.") from error
     if len(messages) >= limit:
         return Pending(parse_lsn(messages[-1][0]), tuple(stream.name for stream in streams))
+    names = _changed(messages)
+    changed = tuple(stream.name for stream in streams if stream.source_table in names)
+    return Pending(parse_lsn(messages[-1][0]) if messages else 0, changed)
+
+
+def _changed(messages: Sequence[tuple[str, bytes]]) -> set[tuple[str, str]]:
+    """The tables whose rows the messages change, by namespace and name."""
     relations: dict[bytes, tuple[str, str]] = {}
     changed: set[tuple[str, str]] = set()
     for _, payload in messages:
@@ -59,5 +99,4 @@ def pending_changes(
             changed.add(relations[oid])
         elif tag == Tag.TRUNCATE:
             changed.update(relations.values())
-    names = tuple(stream.name for stream in streams if stream.source_table in changed)
-    return Pending(parse_lsn(messages[-1][0]) if messages else 0, names)
+    return changed

@@ -71,7 +71,7 @@ def manifest(settings: Settings) -> dict[str, Any]:
     folder = target_path(settings)
     folder.mkdir(parents=True, exist_ok=True)
     stamp, manifest_path = folder / "fingerprint", folder / "manifest.json"
-    current = f"{fingerprint()} {settings.warehouse.value}"
+    current = _state(settings)
     with FileLock(folder / "parse.lock"):
         if not (manifest_path.exists() and stamp.exists() and stamp.read_text() == current):
             stamp.unlink(missing_ok=True)
@@ -79,6 +79,23 @@ def manifest(settings: Settings) -> dict[str, Any]:
             stamp.write_text(current)
         parsed: dict[str, Any] = json.loads(manifest_path.read_text())
     return parsed
+
+
+_kept: dict[str, Any] = {}
+
+
+def keep_manifest(settings: Settings) -> None:
+    """Parse the project now, and have every command of this process and of its forks start from that.
+
+    Raises:
+        GraphError: dbt cannot parse the project; the message is dbt's own.
+    """
+    current = _state(settings)
+    _kept[current] = invoke(settings, ["parse", "--quiet"])
+
+
+def _state(settings: Settings) -> str:
+    return f"{fingerprint()} {settings.warehouse.value}"
 
 
 def invoke(settings: Settings, arguments: Sequence[str], on_event: Callable[[Any], None] | None = None) -> Any:
@@ -90,7 +107,8 @@ def invoke(settings: Settings, arguments: Sequence[str], on_event: Callable[[Any
     from dbt.cli.main import dbtRunner  # noqa: PLC0415  # takes seconds, and a fresh manifest needs none of it
 
     with environment(settings):
-        outcome = dbtRunner(callbacks=[on_event] if on_event else []).invoke([*arguments, *global_arguments(settings)])
+        runner = dbtRunner(manifest=_kept.get(_state(settings)), callbacks=[on_event] if on_event else [])
+        outcome = runner.invoke([*arguments, *global_arguments(settings)])
         _let_go_of_warehouse()
     if outcome.exception is not None:
         raise GraphError(f"dbt {arguments[0]} failed: {outcome.exception}") from outcome.exception

@@ -13,6 +13,7 @@ def watched(empty_home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A loaded home whose settings this process reads too."""
     empty_home.sync()
     monkeypatch.setenv("DVD_RENTAL_HOME", str(empty_home.path))
+    monkeypatch.setattr("dvd_rental_dagster.automation.log_sensor.WATCH_SECONDS", 0.0)
     return empty_home
 
 

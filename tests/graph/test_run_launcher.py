@@ -1,0 +1,88 @@
+"""Runs forked from a process that has everything loaded, launched as the daemon launches them."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import Home
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
+
+from dvd_rental_dagster.automation.execution import load_job, open_instance
+from dvd_rental_dagster.automation.process import PID_TAG
+from dvd_rental_dagster.settings import load_settings
+
+pytestmark = pytest.mark.xdist_group("launcher")
+
+
+@pytest.fixture
+def instance(empty_home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterInstance]:
+    """Dagster's records of a home whose source is up, read with the project's ``dagster.yaml``."""
+    monkeypatch.setenv("DVD_RENTAL_HOME", str(empty_home.path))
+    empty_home.sync()
+    with open_instance(load_settings()) as opened:
+        yield opened
+
+
+def launch(instance: DagsterInstance) -> DagsterRun:
+    """Launch a run of everything; the run that comes back knows its process."""
+    job = load_job()
+    run = instance.create_run_for_job(
+        job.get_definition(), job_code_origin=job.get_python_origin(), status=DagsterRunStatus.STARTING
+    )
+    instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
+    return reread(instance, run)
+
+
+def reread(instance: DagsterInstance, run: DagsterRun) -> DagsterRun:
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return found
+
+
+def ended(instance: DagsterInstance, run: DagsterRun) -> DagsterRunStatus:
+    """The status of the run when it has one that stays; a run tells it nowhere but in its record."""
+    deadline = time.monotonic() + 300
+    while not (now := reread(instance, run)).is_finished:
+        assert time.monotonic() < deadline, now.status
+        time.sleep(0.1)
+    return now.status
+
+
+def parent_of(run: DagsterRun) -> str:
+    return Path(f"/proc/{run.tags[PID_TAG]}/stat").read_text().rpartition(")")[2].split()[1]
+
+
+def test_runs_are_forked_from_one_process_and_build_the_graph(instance: DagsterInstance, empty_home: Home) -> None:
+    first = launch(instance)
+    parent = parent_of(first)
+    assert ended(instance, first) is DagsterRunStatus.SUCCESS
+    assert empty_home.published.exists()
+
+    with duckdb.connect(empty_home.warehouse):  # the run waits for it, so that it can be looked at
+        second = launch(instance)
+        assert parent_of(second) == parent
+        assert parent != str(os.getpid())
+    assert ended(instance, second) is DagsterRunStatus.SUCCESS
+
+
+def test_a_run_can_be_interrupted_and_a_killed_one_is_noticed(instance: DagsterInstance, empty_home: Home) -> None:
+    with duckdb.connect(empty_home.warehouse):
+        interrupted = launch(instance)
+        assert instance.run_launcher.check_run_worker_health(interrupted).status is WorkerStatus.RUNNING
+        while reread(instance, interrupted).status is not DagsterRunStatus.STARTED:
+            time.sleep(0.05)
+        assert instance.run_launcher.terminate(interrupted.run_id)
+        assert ended(instance, interrupted) is DagsterRunStatus.CANCELED
+        assert not instance.run_launcher.terminate(interrupted.run_id)
+
+        killed = launch(instance)
+        os.kill(int(killed.tags[PID_TAG]), signal.SIGKILL)
+        while instance.run_launcher.check_run_worker_health(killed).status is WorkerStatus.RUNNING:
+            time.sleep(0.05)
+    assert instance.run_launcher.check_run_worker_health(killed).status is WorkerStatus.FAILED
+    assert not instance.run_launcher.terminate(killed.run_id)
