@@ -212,7 +212,8 @@ def exported_snapshot(url: str, connection: Connection[Any], slot: str) -> Itera
     """
     name = f"{slot}_snapshot_{os.getpid()}"
     with closing(connect_replication(url, lock_timeout=f"{SNAPSHOT_WAIT_SECONDS}s")) as exporter:
-        command = sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput (SNAPSHOT 'export')").format(
+        # Servers before 15 know only this form, and the later ones know it still.
+        command = sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT").format(
             sql.Identifier(name)
         )
         try:

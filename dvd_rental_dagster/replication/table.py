@@ -1,5 +1,6 @@
 """A stream's table as the source has it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,20 +39,27 @@ def check_names(stream: Stream, columns: tuple[Column, ...]) -> None:
     Raises:
         StreamTableError: a column has a name of the contract's kind, or two differ in case alone.
     """
+    if conflict := name_conflict([column.name for column in columns]):
+        raise StreamTableError(f"{stream.source_name}: {conflict}")
+
+
+def name_conflict(columns: Iterable[str]) -> str | None:
+    """What keeps the warehouse from holding columns of these names, and the remedy; none when nothing does."""
     seen: dict[str, str] = {}
-    for column in columns:
-        folded = column.name.lower()
+    for name in columns:
+        folded = name.lower()
         if folded.startswith(_RESERVED):
-            raise StreamTableError(
-                f"Column {column.name} of {stream.source_name} begins as the columns that replication adds do "
-                f"({', '.join(_RESERVED)}). Rename it, or leave it out of the publication by a column list."
+            return (
+                f"column {name} begins as the columns that replication adds do ({', '.join(_RESERVED)}). Rename it, or "
+                "leave it out of the publication by a column list."
             )
         if folded in seen:
-            raise StreamTableError(
-                f"Columns {seen[folded]} and {column.name} of {stream.source_name} differ in case alone, and the "
-                "warehouse folds case. Rename one, or leave it out of the publication by a column list."
+            return (
+                f"columns {seen[folded]} and {name} differ in case alone, and the warehouse folds case. Rename one, or "
+                "leave it out of the publication by a column list."
             )
-        seen[folded] = column.name
+        seen[folded] = name
+    return None
 
 
 def made_again(stream: Stream) -> StreamTableError:
@@ -82,8 +90,8 @@ def read_table(connection: Connection[Any], types: TypeCatalog, stream: Stream, 
     ).fetchone()
     if found is None:
         raise StreamTableError(
-            f"The source has no table {stream.source_name}. Restore or generate the DVD Rental database (dvd-rental "
-            "source restore FILE, or dvd-rental source generate), or take the stream out of the catalog."
+            f"The source has no table {stream.source_name}. Make it (a DVD Rental comes from dvd-rental source restore "
+            "FILE, or dvd-rental source generate), or take the stream out of the catalog."
         )
     oid, partitioned = found
     published = _published_columns(connection, stream, publication)
