@@ -172,8 +172,10 @@ def demo() -> None:
     from dvd_rental_dagster.answers import print_answers  # noqa: PLC0415
     from dvd_rental_dagster.freshness import is_current  # noqa: PLC0415
     from dvd_rental_dagster.source.endpoint import ensure_source  # noqa: PLC0415
+    from dvd_rental_dagster.transformation.project import check_streams  # noqa: PLC0415
 
     settings = load_settings()
+    check_streams(settings)
     with progress_bar() as progress:
         ensure_source(settings, progress)
     if is_current(settings):
@@ -219,8 +221,10 @@ def ui(
     """
     from dvd_rental_dagster.automation.execution import dagster_home  # noqa: PLC0415
     from dvd_rental_dagster.source.endpoint import ensure_source  # noqa: PLC0415
+    from dvd_rental_dagster.transformation.project import check_streams  # noqa: PLC0415
 
     settings = load_settings()
+    check_streams(settings)
     with progress_bar() as progress:
         ensure_source(settings, progress)
     out.print(f"Dagster's UI: http://127.0.0.1:{port} (Ctrl-C stops it)")

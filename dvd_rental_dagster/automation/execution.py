@@ -10,6 +10,7 @@ from dagster import DagsterEvent, DagsterInstance, DagsterRunStatus, RunsFilter,
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
+from dvd_rental_dagster.transformation.project import check_streams
 
 _PID_TAG = "dvd_rental/pid"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -42,7 +43,12 @@ def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
 
 
 def execute_everything(settings: Settings) -> RunSummary:
-    """Run the job ``everything`` and wait for its end; runs of processes that died are closed first."""
+    """Run the job ``everything`` and wait for its end; runs of processes that died are closed first.
+
+    Raises:
+        GraphError: the catalog lacks what the models read.
+    """
+    check_streams(settings)
     job = ReconstructableRepository.for_module("dvd_rental_dagster.definitions", "defs", str(PROJECT_ROOT))
     with open_instance(settings) as instance:
         close_orphans(instance)

@@ -10,6 +10,7 @@ from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import StreamTableError
 from dvd_rental_dagster.replication.column import Column, TypeCatalog
 
+_PUBLISHES_GENERATED = 180000
 _RESERVED = ("_airbyte_", "_ab_cdc_")
 
 
@@ -74,7 +75,7 @@ def read_table(connection: Connection[Any], types: TypeCatalog, stream: Stream, 
     """Read the table's published columns.
 
     Generated columns are not in the log, unless the publication says so (CREATE PUBLICATION,
-    "publish_generated_columns").
+    "publish_generated_columns"), which servers know since 18; before, some list them as published all the same.
 
     Raises:
         StreamTableError: the table does not exist, or it lacks a column of the stream's key.
@@ -99,10 +100,15 @@ def read_table(connection: Connection[Any], types: TypeCatalog, stream: Stream, 
         """
         select attname, atttypid::int8, atttypmod, attnum
         from pg_catalog.pg_attribute
-        where attrelid = %s::oid and attnum > 0 and not attisdropped and attname = any(%s)
+        where
+            attrelid = %s::oid
+            and attnum > 0
+            and not attisdropped
+            and attname = any(%s)
+            and (attgenerated = '' or %s)
         order by attnum
         """,
-        (oid, published),
+        (oid, published, connection.info.server_version >= _PUBLISHES_GENERATED),
     ).fetchall()
     columns = tuple(types.column(*fields) for fields in rows)
     check_names(stream, columns)
@@ -128,7 +134,6 @@ def _published_columns(connection: Connection[Any], stream: Stream, publication:
             " inner join pg_catalog.pg_attribute as attribute"
             " on attribute.attrelid = format('%%I.%%I', published.schemaname, published.tablename)::regclass"
             " where published.pubname = %s and published.schemaname = %s and published.tablename = %s"
-            " and attribute.attgenerated = ''"
         )
     return [name for (name,) in connection.execute(query, (publication, *stream.source_table))]
 

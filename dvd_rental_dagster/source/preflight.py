@@ -82,12 +82,13 @@ def check_tables(connection: Connection[Any], capture: Capture) -> Step:
         PreparationError: a table or its key is missing, or the server would refuse the table's updates.
     """
     found = {
-        (schema, table): (root, generated)
-        for schema, table, root, generated in connection.execute(
+        (schema, table): fields
+        for schema, table, *fields in connection.execute(
             """
             select
                 wanted.schema_name,
                 wanted.table_name,
+                pg_class.relpersistence = 'p' as logged,
                 case when pg_class.relispartition then pg_partition_root(pg_class.oid)::text end as root,
                 (
                     select min(attname)
@@ -98,7 +99,7 @@ def check_tables(connection: Connection[Any], capture: Capture) -> Step:
             inner join pg_namespace on wanted.schema_name = pg_namespace.nspname
             inner join pg_class
                 on pg_namespace.oid = pg_class.relnamespace and wanted.table_name = pg_class.relname
-            where pg_class.relkind in ('r', 'p') and pg_class.relpersistence = 'p'
+            where pg_class.relkind in ('r', 'p')
             """,
             capture.places,
         )
@@ -114,8 +115,13 @@ def check_tables(connection: Connection[Any], capture: Capture) -> Step:
         )
     keys = read_keys(connection)
     for stream in capture.streams:
-        root, generated = found[stream.source_table]
+        logged, root, generated = found[stream.source_table]
         table = identifier(stream).as_string(connection)
+        if not logged:
+            raise PreparationError(
+                f"The table {stream.source_name} is unlogged, so its changes are not in the log. "
+                f"Take it out of the catalog, or run: alter table {table} set logged;"
+            )
         if root is not None:
             raise PreparationError(
                 f"The table {stream.source_name} is a partition, and its changes are told as those of {root}. "
