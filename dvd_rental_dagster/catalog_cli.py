@@ -45,6 +45,11 @@ def discover(
             err.print(f"{name}: {note}", markup=False, soft_wrap=True)
     for relation, reason in found.left_out.items():
         err.print(f"left out {relation}: {reason}", markup=False, soft_wrap=True)
+    if known:
+        before, now = ({stream.source_name for stream in streams} for streams in (known, found.streams))
+        for what, names in (("new", now - before), ("no longer found", before - now)):
+            if names:
+                err.print(f"{what}: {', '.join(sorted(names))}", markup=False, soft_wrap=True)
     out.print(
         f"{len(found.streams)} tables are in {output}. Read it, delete what shall not be replicated, then:\n"
         f"  export DVD_RENTAL_CATALOG={output.absolute()}\n"

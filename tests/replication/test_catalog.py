@@ -344,3 +344,19 @@ def test_a_table_taken_out_of_the_catalog_leaves_the_publication(shop: str) -> N
             sql.SQL("select schemaname, tablename from pg_publication_tables where pubname = {}").format(PUBLICATION)
         ).fetchall()
     assert set(published) == {stream.source_table for stream in streams[:3]}
+
+
+def test_a_table_that_the_catalog_gains_is_loaded_and_one_that_it_loses_stays_as_it_was(
+    shop: str, tmp_path: Path
+) -> None:
+    run(shop, FIRST_ROWS)
+    streams = found(shop).streams
+    fewer = replica_of(shop, streams[:6], tmp_path)
+    fewer.sync()
+    replica = replica_of(shop, streams[1:], tmp_path)
+    run(shop, 'delete from archive."Orders"', "delete from sales.audit")
+    assert {name for name in replica.sync().changed if name not in {stream.name for stream in streams[:6]}} == {
+        stream.name for stream in streams[6:]
+    }
+    replica.assert_equal()
+    assert replica.rows('select count(*) from raw."archive_Orders"') == [(2,)]
