@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dvd_rental_dagster import source_cli
+from dvd_rental_dagster import catalog_cli, source_cli
 from dvd_rental_dagster.console import Format, err, out, print_rows, progress_bar
 from dvd_rental_dagster.errors import DvdRentalError
 from dvd_rental_dagster.progress import listening
@@ -25,6 +25,7 @@ app = typer.Typer(
     "Start with `dvd-rental up`, then `dvd-rental run`, then ask with `dvd-rental query`.",
 )
 app.add_typer(source_cli.app, name="source")
+app.add_typer(catalog_cli.app, name="catalog")
 
 FormatOption = Annotated[Format, typer.Option("--format", help="table, csv or json.")]
 
@@ -78,9 +79,8 @@ def resync(
 
     Examples: `dvd-rental resync`, `dvd-rental resync payment rental`
     """
-    from dvd_rental_dagster.catalog import STREAM_NAMES  # noqa: PLC0415
-
-    _sync(load_settings(), form, streams or list(STREAM_NAMES))
+    settings = load_settings()
+    _sync(settings, form, streams or [stream.name for stream in settings.streams])
 
 
 def _sync(settings: Settings, form: Format, again: list[str]) -> None:
@@ -172,8 +172,10 @@ def demo() -> None:
     from dvd_rental_dagster.answers import print_answers  # noqa: PLC0415
     from dvd_rental_dagster.freshness import is_current  # noqa: PLC0415
     from dvd_rental_dagster.source.endpoint import ensure_source  # noqa: PLC0415
+    from dvd_rental_dagster.transformation.project import check_streams  # noqa: PLC0415
 
     settings = load_settings()
+    check_streams(settings)
     with progress_bar() as progress:
         ensure_source(settings, progress)
     if is_current(settings):
@@ -219,8 +221,10 @@ def ui(
     """
     from dvd_rental_dagster.automation.execution import dagster_home  # noqa: PLC0415
     from dvd_rental_dagster.source.endpoint import ensure_source  # noqa: PLC0415
+    from dvd_rental_dagster.transformation.project import check_streams  # noqa: PLC0415
 
     settings = load_settings()
+    check_streams(settings)
     with progress_bar() as progress:
         ensure_source(settings, progress)
     out.print(f"Dagster's UI: http://127.0.0.1:{port} (Ctrl-C stops it)")

@@ -9,7 +9,9 @@ from dvd_rental_dagster.assets.transformation import report_keys, transformation
 from dvd_rental_dagster.automation.jobs import every_five_minutes, everything
 from dvd_rental_dagster.automation.log_sensor import source_log
 from dvd_rental_dagster.settings import load_settings
+from dvd_rental_dagster.transformation.project import check_streams
 
+check_streams(load_settings())
 models = transformation_assets(load_settings())
 published = publication_assets(report_keys(models))
 

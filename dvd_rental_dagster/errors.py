@@ -13,6 +13,10 @@ class SettingsError(DvdRentalError):
     """A setting is missing, contradictory or not of its type."""
 
 
+class CatalogError(DvdRentalError):
+    """The catalog file is missing, cannot be read or does not describe what to replicate."""
+
+
 # The source: the OLTP side.
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 
-from dvd_rental_dagster.catalog import STREAM_NAMES, STREAMS
 from dvd_rental_dagster.errors import SettingsError
 from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.replication import SyncReport, sync
@@ -26,14 +25,15 @@ def sync_source(settings: Settings, *, resync: Collection[str] = (), progress: P
         DvdRentalError: whatever the source, the log or the warehouse has against it.
     """
     _check_switches(settings)
-    unknown = sorted(set(resync) - set(STREAM_NAMES))
+    names = [stream.name for stream in settings.streams]
+    unknown = sorted(set(resync) - set(names))
     if unknown:
-        raise SettingsError(f"No stream is called {', '.join(unknown)}. The streams are {', '.join(STREAM_NAMES)}.")
+        raise SettingsError(f"No stream is called {', '.join(unknown)}. The streams are {', '.join(names)}.")
     source = ensure_source(settings, progress)
     return sync(
         source.local_role_url,
         DuckDBDestination(settings.duckdb_path),
-        STREAMS,
+        settings.streams,
         publication=settings.publication,
         slot=settings.slot,
         resync=resync,
@@ -53,7 +53,7 @@ def verify_warehouse(settings: Settings, *, progress: Progress = silent) -> Veri
     return verify(
         source.local_role_url,
         DuckDBDestination(settings.duckdb_path),
-        STREAMS,
+        settings.streams,
         publication=settings.publication,
         slot=settings.slot,
         progress=progress,
@@ -63,13 +63,13 @@ def verify_warehouse(settings: Settings, *, progress: Progress = silent) -> Veri
 def pending(settings: Settings) -> Pending:
     """What waits in the source's log; the source must be up."""
     url = source_url(settings, "airbyte", local=True)
-    return pending_changes(url, STREAMS, publication=settings.publication, slot=settings.slot)
+    return pending_changes(url, settings.streams, publication=settings.publication, slot=settings.slot)
 
 
 def await_pending(settings: Settings, seconds: float) -> Pending:
     """Watch the source's log until a change waits in it, for at most ``seconds``; the source must be up."""
     url = source_url(settings, "airbyte", local=True)
-    return await_changes(url, STREAMS, publication=settings.publication, slot=settings.slot, seconds=seconds)
+    return await_changes(url, settings.streams, publication=settings.publication, slot=settings.slot, seconds=seconds)
 
 
 def _check_switches(settings: Settings) -> None:

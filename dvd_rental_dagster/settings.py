@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from dvd_rental_dagster.catalog import STREAMS, Stream, load_catalog
 from dvd_rental_dagster.errors import SettingsError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +39,7 @@ class Settings(BaseSettings):
     warehouse: Warehouse = Warehouse.DUCKDB
 
     source_url: SecretStr | None = None
+    catalog: Path | None = None
     dump: Path | None = None
     scale: int = Field(default=1, ge=1, le=1000)
     seed: int = Field(default=1, ge=0)
@@ -48,10 +50,19 @@ class Settings(BaseSettings):
     slot: str = "airbyte_slot"
     max_slot_wal_keep_size: str = "4GB"
 
-    @field_validator("home", "dump")
+    @field_validator("home", "dump", "catalog")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().absolute() if path is not None else None
+
+    @cached_property
+    def streams(self) -> tuple[Stream, ...]:
+        """What is replicated: the fifteen streams of DVD Rental, or those of the catalog file.
+
+        Raises:
+            CatalogError: the file is missing or wrong.
+        """
+        return STREAMS if self.catalog is None else load_catalog(self.catalog)
 
     @cached_property
     def postgres_path(self) -> Path:

@@ -11,6 +11,7 @@ from dagster._core.definitions.reconstruct import ReconstructableJob, Reconstruc
 
 from dvd_rental_dagster.automation.process import PID_TAG, is_alive
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
+from dvd_rental_dagster.transformation.project import check_streams
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -50,7 +51,12 @@ def load_job() -> ReconstructableJob:
 
 
 def execute_everything(settings: Settings) -> RunSummary:
-    """Run the job ``everything`` and wait for its end; runs of processes that died are closed first."""
+    """Run the job ``everything`` and wait for its end; runs of processes that died are closed first.
+
+    Raises:
+        GraphError: the catalog lacks what the models read.
+    """
+    check_streams(settings)
     with open_instance(settings) as instance:
         close_orphans(instance)
         with execute_job(

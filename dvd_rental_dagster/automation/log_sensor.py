@@ -14,6 +14,7 @@ from dagster import (
 
 from dvd_rental_dagster.assets.keys import history_key, raw_key
 from dvd_rental_dagster.automation.jobs import everything
+from dvd_rental_dagster.catalog import STREAM_NAMES
 from dvd_rental_dagster.ingestion import await_pending
 from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.settings import load_settings
@@ -61,8 +62,10 @@ def source_log(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     )
 
 
-def _below(context: SensorEvaluationContext, streams: tuple[str, ...]) -> list[AssetKey]:
-    """The streams and everything that depends on them."""
+def _below(context: SensorEvaluationContext, streams: tuple[str, ...]) -> list[AssetKey] | None:
+    """The streams and everything that depends on them; none, which is everything, when one is not in the graph."""
+    if not set(streams) <= set(STREAM_NAMES):
+        return None
     changed = AssetSelection.assets(*(key(name) for name in streams for key in (raw_key, history_key)))
     repository = context.repository_def
     assert repository is not None  # noqa: S101  # the daemon always gives one

@@ -164,6 +164,11 @@ def check_publication(connection: Connection[Any], publication: str, tables: set
             f"Publication {publication} tells the changes of {', '.join(partitioned)} under the partitions' names. "
             f"Run: alter publication {publication} set (publish_via_partition_root = true)."
         )
+    if misread := _misread_partitions(connection, tables):
+        raise PublicationError(
+            f"The log tells the old rows of {', '.join(misread)} in another form than their partitioned table "
+            f"announces, and they would be misread. {_PREPARE} Then load what they belong to again: dvd-rental resync."
+        )
     if filtered := _filtered(connection, publication, tables):
         raise PublicationError(
             f"Publication {publication} filters the rows of {', '.join(filtered)}, and a full load would not. "
@@ -186,6 +191,34 @@ def _partitioned(connection: Connection[Any], tables: set[tuple[str, str]]) -> l
         " where class.relkind = 'p'"
     ).fetchall()
     return sorted(".".join(table) for table in rows if table in tables)
+
+
+def _misread_partitions(connection: Connection[Any], tables: set[tuple[str, str]]) -> list[str]:
+    """Partitions whose replica identity says less than that of the table, or other columns.
+
+    One that has none at all is no danger: there the source refuses updates and deletes.
+    """
+    rows = connection.execute(
+        """
+        select namespace.nspname, class.relname, part.oid::regclass::text
+        from pg_catalog.pg_class as class
+        inner join pg_catalog.pg_namespace as namespace on class.relnamespace = namespace.oid
+        cross join lateral pg_catalog.pg_partition_tree(class.oid) as tree
+        inner join pg_catalog.pg_class as part on tree.relid = part.oid
+        where
+            class.relkind = 'p'
+            and tree.isleaf
+            and part.relreplident <> class.relreplident
+            and (
+                part.relreplident = 'i'
+                or (
+                    part.relreplident = 'd'
+                    and exists (select 1 from pg_catalog.pg_index where indrelid = part.oid and indisprimary)
+                )
+            )
+        """
+    ).fetchall()
+    return sorted(part for namespace, name, part in rows if (namespace, name) in tables)
 
 
 def _filtered(connection: Connection[Any], publication: str, tables: set[tuple[str, str]]) -> list[str]:
@@ -212,7 +245,8 @@ def exported_snapshot(url: str, connection: Connection[Any], slot: str) -> Itera
     """
     name = f"{slot}_snapshot_{os.getpid()}"
     with closing(connect_replication(url, lock_timeout=f"{SNAPSHOT_WAIT_SECONDS}s")) as exporter:
-        command = sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput (SNAPSHOT 'export')").format(
+        # Servers before 15 know only this form, and the later ones know it still.
+        command = sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT").format(
             sql.Identifier(name)
         )
         try:

@@ -1,5 +1,6 @@
 """A stream's table as the source has it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import StreamTableError
 from dvd_rental_dagster.replication.column import Column, TypeCatalog
 
+_PUBLISHES_GENERATED = 180000
 _RESERVED = ("_airbyte_", "_ab_cdc_")
 
 
@@ -38,20 +40,27 @@ def check_names(stream: Stream, columns: tuple[Column, ...]) -> None:
     Raises:
         StreamTableError: a column has a name of the contract's kind, or two differ in case alone.
     """
+    if conflict := name_conflict([column.name for column in columns]):
+        raise StreamTableError(f"{stream.source_name}: {conflict}")
+
+
+def name_conflict(columns: Iterable[str]) -> str | None:
+    """What keeps the warehouse from holding columns of these names, and the remedy; none when nothing does."""
     seen: dict[str, str] = {}
-    for column in columns:
-        folded = column.name.lower()
+    for name in columns:
+        folded = name.lower()
         if folded.startswith(_RESERVED):
-            raise StreamTableError(
-                f"Column {column.name} of {stream.source_name} begins as the columns that replication adds do "
-                f"({', '.join(_RESERVED)}). Rename it, or leave it out of the publication by a column list."
+            return (
+                f"column {name} begins as the columns that replication adds do ({', '.join(_RESERVED)}). Rename it, or "
+                "leave it out of the publication by a column list."
             )
         if folded in seen:
-            raise StreamTableError(
-                f"Columns {seen[folded]} and {column.name} of {stream.source_name} differ in case alone, and the "
-                "warehouse folds case. Rename one, or leave it out of the publication by a column list."
+            return (
+                f"columns {seen[folded]} and {name} differ in case alone, and the warehouse folds case. Rename one, or "
+                "leave it out of the publication by a column list."
             )
-        seen[folded] = column.name
+        seen[folded] = name
+    return None
 
 
 def made_again(stream: Stream) -> StreamTableError:
@@ -66,7 +75,7 @@ def read_table(connection: Connection[Any], types: TypeCatalog, stream: Stream, 
     """Read the table's published columns.
 
     Generated columns are not in the log, unless the publication says so (CREATE PUBLICATION,
-    "publish_generated_columns").
+    "publish_generated_columns"), which servers know since 18; before, some list them as published all the same.
 
     Raises:
         StreamTableError: the table does not exist, or it lacks a column of the stream's key.
@@ -82,8 +91,8 @@ def read_table(connection: Connection[Any], types: TypeCatalog, stream: Stream, 
     ).fetchone()
     if found is None:
         raise StreamTableError(
-            f"The source has no table {stream.source_name}. Restore or generate the DVD Rental database (dvd-rental "
-            "source restore FILE, or dvd-rental source generate), or take the stream out of the catalog."
+            f"The source has no table {stream.source_name}. Make it (a DVD Rental comes from dvd-rental source restore "
+            "FILE, or dvd-rental source generate), or take the stream out of the catalog."
         )
     oid, partitioned = found
     published = _published_columns(connection, stream, publication)
@@ -91,10 +100,15 @@ def read_table(connection: Connection[Any], types: TypeCatalog, stream: Stream, 
         """
         select attname, atttypid::int8, atttypmod, attnum
         from pg_catalog.pg_attribute
-        where attrelid = %s::oid and attnum > 0 and not attisdropped and attname = any(%s)
+        where
+            attrelid = %s::oid
+            and attnum > 0
+            and not attisdropped
+            and attname = any(%s)
+            and (attgenerated = '' or %s)
         order by attnum
         """,
-        (oid, published),
+        (oid, published, connection.info.server_version >= _PUBLISHES_GENERATED),
     ).fetchall()
     columns = tuple(types.column(*fields) for fields in rows)
     check_names(stream, columns)
@@ -120,7 +134,6 @@ def _published_columns(connection: Connection[Any], stream: Stream, publication:
             " inner join pg_catalog.pg_attribute as attribute"
             " on attribute.attrelid = format('%%I.%%I', published.schemaname, published.tablename)::regclass"
             " where published.pubname = %s and published.schemaname = %s and published.tablename = %s"
-            " and attribute.attgenerated = ''"
         )
     return [name for (name,) in connection.execute(query, (publication, *stream.source_table))]
 

@@ -77,16 +77,17 @@ class Binaries:
                 f"The account that runs PostgreSQL cannot read its programs in {self.folder}. "
                 "Install PostgreSQL where every account can read it, or name a server with DVD_RENTAL_SOURCE_URL."
             )
-        copy = to / f"postgresql-{version(WHEEL)}"
+        installation = self.folder.parent.name
+        copy = to / f"{installation}-{version(WHEEL)}"
         if not copy.exists():
             to.mkdir(parents=True, exist_ok=True)
             unfinished = Path(tempfile.mkdtemp(prefix="copying-", dir=to))
             for part in _SERVER_PARTS:
-                _copy(self.bundle / _PACKAGE / _INSTALLATION / part, unfinished / _PACKAGE / _INSTALLATION / part)
+                _copy(self.bundle / _PACKAGE / installation / part, unfinished / _PACKAGE / installation / part)
             _copy(self.bundle / f"{_PACKAGE}.libs", unfinished / f"{_PACKAGE}.libs")
             _open_to_readers(unfinished)
             unfinished.rename(copy)
-        return Binaries(copy / _PACKAGE / _INSTALLATION / "bin", copy)
+        return Binaries(copy / _PACKAGE / installation / "bin", copy)
 
 
 def shared_copy(root: Path) -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
+from dvd_rental_dagster.catalog import STREAMS, Stream
 from dvd_rental_dagster.errors import PreparationError
 
 
@@ -13,8 +14,8 @@ from dvd_rental_dagster.errors import PreparationError
 class Capture:
     """What the source is to be prepared for.
 
-    ``may_set_password`` allows to give a role that exists another password. ``full_identity`` is explained at
-    ``publication.set_identities``.
+    ``may_set_password`` allows to give a role that exists another password. ``full_identity`` is explained in
+    ``identity``.
     """
 
     role: str
@@ -23,6 +24,18 @@ class Capture:
     slot: str
     may_set_password: bool = True
     full_identity: bool = True
+    streams: tuple[Stream, ...] = STREAMS
+
+    @property
+    def schemas(self) -> list[str]:
+        """The schemas that the streams' tables are in, each once."""
+        return sorted({stream.namespace for stream in self.streams})
+
+    @property
+    def places(self) -> dict[str, list[str]]:
+        """The streams' tables as parameters of a query: ``schemas`` and ``tables``, side by side."""
+        places = [stream.source_table for stream in self.streams]
+        return {"schemas": [schema for schema, _ in places], "tables": [table for _, table in places]}
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,11 @@ class Step:
     name: str
     detail: str
     changed: bool = False
+
+
+def identifier(stream: Stream) -> sql.Identifier:
+    """The stream's table in a statement."""
+    return sql.Identifier(*stream.source_table)
 
 
 def one_row(connection: Connection[Any], query: str, parameters: dict[str, Any] | None = None) -> tuple[Any, ...]:

@@ -91,6 +91,7 @@ def prepare_source(settings: Settings) -> list[Step]:
         publication=settings.publication,
         slot=settings.slot,
         may_set_password=embedded or settings.role_password is not None,
+        streams=settings.streams,
     )
     with connect(source_url(settings, local=True)) as connection:
         return prepare(connection, capture)

@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
-from dvd_rental_dagster.catalog import STREAM_NAMES, STREAMS
+from dvd_rental_dagster.catalog import STREAMS
 from dvd_rental_dagster.errors import PreparationError
-from dvd_rental_dagster.source.capture import Capture, Step, is_rds, one_row
+from dvd_rental_dagster.replication.key import matching_key, read_keys
+from dvd_rental_dagster.source.capture import Capture, Step, identifier, is_rds, one_row
 
 OLDEST_SERVER = 13
+_GENERATED_IDENTITY_REFUSED = 18
 
 
 def check_version(connection: Connection[Any], _capture: Capture) -> Step:
@@ -73,37 +75,78 @@ def check_capacity(connection: Connection[Any], capture: Capture) -> Step:
     return Step("capacity", f"{used} of {slots} slots and {sending} of {senders} senders in use")
 
 
-def check_tables(connection: Connection[Any], _capture: Capture) -> Step:
-    """Every stream has its table, with a primary key.
+def check_tables(connection: Connection[Any], capture: Capture) -> Step:
+    """Every stream has its table, and the log can tell the table's rows apart by the stream's key.
 
     Raises:
-        PreparationError: a table or its key is missing.
+        PreparationError: a table or its key is missing, or the server would refuse the table's updates.
     """
-    has_key = dict(
-        connection.execute(
+    found = {
+        (schema, table): fields
+        for schema, table, *fields in connection.execute(
             """
             select
-                pg_class.relname as table_name,
-                coalesce(bool_or(pg_index.indisprimary), false) as has_key
-            from pg_class
-            left join pg_index on pg_class.oid = pg_index.indrelid
-            where pg_class.relnamespace = 'public'::regnamespace and pg_class.relkind in ('r', 'p')
-            group by pg_class.relname
-            """
-        ).fetchall()
-    )
-    if missing := [name for name in STREAM_NAMES if name not in has_key]:
+                wanted.schema_name,
+                wanted.table_name,
+                pg_class.relpersistence = 'p' as logged,
+                case when pg_class.relispartition then pg_partition_root(pg_class.oid)::text end as root,
+                (
+                    select min(attname)
+                    from pg_attribute
+                    where attrelid = pg_class.oid and attgenerated <> '' and not attisdropped
+                ) as generated
+            from unnest(%(schemas)s::text[], %(tables)s::text[]) as wanted (schema_name, table_name)
+            inner join pg_namespace on wanted.schema_name = pg_namespace.nspname
+            inner join pg_class
+                on pg_namespace.oid = pg_class.relnamespace and wanted.table_name = pg_class.relname
+            where pg_class.relkind in ('r', 'p')
+            """,
+            capture.places,
+        )
+    }
+    if missing := [stream.source_name for stream in capture.streams if stream.source_table not in found]:
         raise PreparationError(
             f"The database {connection.info.dbname} lacks the tables {', '.join(missing)}. "
-            "Fill it with: dvd-rental source restore FILE, or dvd-rental source generate"
-        )
-    for stream in STREAMS:
-        if not has_key[stream.name]:
-            raise PreparationError(
-                f"The table {stream.name} has no primary key, so its updates and deletes name no row. "
-                f"Run: alter table {stream.name} add primary key ({', '.join(stream.primary_key)});"
+            + (
+                "Fill it with: dvd-rental source restore FILE, or dvd-rental source generate"
+                if capture.streams == STREAMS
+                else "Take them out of the catalog, or write it anew: dvd-rental catalog discover --output FILE"
             )
-    return Step("tables", f"{len(STREAMS)}, each with its primary key")
+        )
+    keys = read_keys(connection)
+    for stream in capture.streams:
+        logged, root, generated = found[stream.source_table]
+        table = identifier(stream).as_string(connection)
+        if not logged:
+            raise PreparationError(
+                f"The table {stream.source_name} is unlogged, so its changes are not in the log. "
+                f"Take it out of the catalog, or run: alter table {table} set logged;"
+            )
+        if root is not None:
+            raise PreparationError(
+                f"The table {stream.source_name} is a partition, and its changes are told as those of {root}. "
+                f"Name {root} in the catalog in its place."
+            )
+        if stream.primary_key and matching_key(keys.get(stream.source_table, []), stream.primary_key) is None:
+            columns = ", ".join(sql.Identifier(column).as_string(connection) for column in stream.primary_key)
+            raise PreparationError(
+                f"The table {stream.source_name} has no primary key ({', '.join(stream.primary_key)}) that the log "
+                f"can use, so its updates and deletes name no row. Run: alter table {table} add primary key "
+                f"({columns}); or write the catalog anew: dvd-rental catalog discover --output FILE"
+            )
+        if not stream.primary_key and generated and _refuses_generated(connection):
+            raise PreparationError(
+                f"The table {stream.source_name} has no primary key and the generated column {generated}: once it is "
+                f"published, PostgreSQL {_GENERATED_IDENTITY_REFUSED} refuses its updates and deletes. Give it a "
+                f"primary key, take it out of the catalog, or run: alter table {table} alter column "
+                f"{sql.Identifier(generated).as_string(connection)} drop expression;"
+            )
+    return Step("tables", f"{len(capture.streams)}, each with what tells its rows apart")
+
+
+def _refuses_generated(connection: Connection[Any]) -> bool:
+    """Whether the whole row is no identity where a column of it is generated (release notes of 18, E.4.2)."""
+    return connection.info.server_version // 10_000 >= _GENERATED_IDENTITY_REFUSED
 
 
 def _setting(connection: Connection[Any], name: str) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 from psycopg import Connection
 
 from dvd_rental_dagster.source.capture import Capture, Step
+from dvd_rental_dagster.source.identity import set_identities
 from dvd_rental_dagster.source.preflight import check_capacity, check_tables, check_version, check_wal_level
-from dvd_rental_dagster.source.publication import provide_slot, publish, set_identities
+from dvd_rental_dagster.source.publication import provide_slot, publish
 from dvd_rental_dagster.source.role import check_row_security, grant_reading, provide_role, set_password
 
 _STEPS = (

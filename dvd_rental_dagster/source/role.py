@@ -5,9 +5,8 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
-from dvd_rental_dagster.catalog import STREAM_NAMES
 from dvd_rental_dagster.errors import PreparationError
-from dvd_rental_dagster.source.capture import Capture, Step, change, is_rds, one_row
+from dvd_rental_dagster.source.capture import Capture, Step, change, identifier, is_rds, one_row
 
 _CONNECT_TIMEOUT_SECONDS = 10
 
@@ -51,26 +50,19 @@ def provide_role(connection: Connection[Any], capture: Capture) -> Step:
 
 
 def grant_reading(connection: Connection[Any], capture: Capture) -> Step:
-    """Let the role read the fifteen tables and those made later.
+    """Let the role read the streams' tables and those made later in their schemas.
 
     Raises:
         PreparationError: the connection's role may not grant it.
     """
-    role = sql.Identifier(capture.role)
-    tables = sql.SQL(", ").join(sql.Identifier("public", name) for name in STREAM_NAMES)
-    statements = (
-        sql.SQL("grant connect on database {} to {}").format(sql.Identifier(connection.info.dbname), role),
-        sql.SQL("grant usage on schema public to {}").format(role),
-        sql.SQL("grant select on {} to {}").format(tables, role),
-        sql.SQL("alter default privileges in schema public grant select on tables to {}").format(role),
-    )
-    missing = [statement for statement, has in zip(statements, _reads(connection, capture), strict=True) if not has]
+    missing = _missing_rights(connection, capture)
     for statement in missing:
         change(connection, statement)
-    if missing and not all(_reads(connection, capture)):  # a grant without the right to grant is only warned of
+    # a grant without the right to grant is only warned of
+    if missing and (refused := _missing_rights(connection, capture)):
         raise PreparationError(
             f"The role {connection.info.user} may not let {capture.role} read. Let the owner of the database run: "
-            + " ".join(f"{statement.as_string(connection)};" for statement in missing)
+            + " ".join(f"{statement.as_string(connection)};" for statement in refused)
         )
     return Step("rights", f"{capture.role} reads the tables", changed=bool(missing))
 
@@ -84,17 +76,14 @@ def check_row_security(connection: Connection[Any], capture: Capture) -> Step:
     secured = one_row(
         connection,
         """
-        select array_agg(pg_class.relname::text order by pg_class.relname)
-        from pg_class
+        select array_agg(pg_class.oid::regclass::text order by pg_class.relname)
+        from unnest(%(schemas)s::text[], %(tables)s::text[]) as wanted (schema_name, table_name)
+        inner join pg_namespace on wanted.schema_name = pg_namespace.nspname
+        inner join pg_class on pg_namespace.oid = pg_class.relnamespace and wanted.table_name = pg_class.relname
         inner join pg_roles on pg_roles.rolname = %(role)s
-        where
-            pg_class.relnamespace = 'public'::regnamespace
-            and pg_class.relname = any(%(tables)s)
-            and pg_class.relrowsecurity
-            and not pg_roles.rolbypassrls
-            and not pg_roles.rolsuper
+        where pg_class.relrowsecurity and not pg_roles.rolbypassrls and not pg_roles.rolsuper
         """,
-        {"role": capture.role, "tables": list(STREAM_NAMES)},
+        {"role": capture.role, **capture.places},
     )[0]
     if secured:
         raise PreparationError(
@@ -128,18 +117,20 @@ def set_password(connection: Connection[Any], capture: Capture) -> Step:
     return Step("password", f"{capture.role} logs in", changed=True)
 
 
-def _reads(connection: Connection[Any], capture: Capture) -> tuple[bool, ...]:
-    """Whether the role may connect, use the schema, read the tables, and read those that this connection will make."""
-    return one_row(
-        connection,
+def _missing_rights(connection: Connection[Any], capture: Capture) -> list[sql.Composed]:
+    """Statements that let the role connect, use the schemas, read the tables, and read what this connection makes."""
+    role = sql.Identifier(capture.role)
+    statements = []
+    if not one_row(
+        connection, "select has_database_privilege(%(role)s, current_database(), 'connect')", {"role": capture.role}
+    )[0]:
+        database = sql.Identifier(connection.info.dbname)
+        statements.append(sql.SQL("grant connect on database {} to {}").format(database, role))
+    schemas = connection.execute(
         """
         select
-            has_database_privilege(%(role)s, current_database(), 'connect'),
-            has_schema_privilege(%(role)s, 'public', 'usage'),
-            (
-                select bool_and(has_table_privilege(%(role)s, format('public.%%I', name), 'select'))
-                from unnest(%(tables)s::text[]) as name
-            ),
+            nspname,
+            has_schema_privilege(%(role)s, pg_namespace.oid, 'usage'),
             current_user = %(role)s
             or exists (
                 select 1
@@ -147,14 +138,40 @@ def _reads(connection: Connection[Any], capture: Capture) -> tuple[bool, ...]:
                 cross join lateral aclexplode(pg_default_acl.defaclacl) as item
                 where
                     pg_default_acl.defaclrole = current_user::regrole
-                    and pg_default_acl.defaclnamespace = 'public'::regnamespace
+                    and pg_default_acl.defaclnamespace = pg_namespace.oid
                     and pg_default_acl.defaclobjtype = 'r'
                     and item.grantee = (select oid from pg_roles where rolname = %(role)s)
                     and item.privilege_type = 'SELECT'
             )
+        from pg_namespace
+        where nspname = any(%(schemas)s)
+        order by nspname
         """,
-        {"role": capture.role, "tables": list(STREAM_NAMES)},
-    )
+        {"role": capture.role, "schemas": capture.schemas},
+    ).fetchall()
+    for name, uses, reads_later in schemas:
+        schema = sql.Identifier(name)
+        if not uses:
+            statements.append(sql.SQL("grant usage on schema {} to {}").format(schema, role))
+        if not reads_later:
+            later = "alter default privileges in schema {} grant select on tables to {}"
+            statements.append(sql.SQL(later).format(schema, role))
+    unread = {
+        (schema, table)
+        for schema, table in connection.execute(
+            """
+            select wanted.schema_name, wanted.table_name
+            from unnest(%(schemas)s::text[], %(tables)s::text[]) as wanted (schema_name, table_name)
+            where not has_table_privilege(
+                %(role)s, format('%%I.%%I', wanted.schema_name, wanted.table_name), 'select'
+            )
+            """,
+            {"role": capture.role, **capture.places},
+        )
+    }
+    if tables := [identifier(stream) for stream in capture.streams if stream.source_table in unread]:
+        statements.append(sql.SQL("grant select on {} to {}").format(sql.SQL(", ").join(tables), role))
+    return statements
 
 
 def _verifier(connection: Connection[Any], capture: Capture) -> str:

@@ -10,11 +10,27 @@ from typing import Any
 
 from filelock import FileLock
 
+from dvd_rental_dagster.catalog import STREAMS
 from dvd_rental_dagster.errors import GraphError
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
 
 DBT_PATH = PROJECT_ROOT / "dbt"
 _SOURCES = frozenset({".sql", ".yml", ".md", ".csv"})
+
+
+def check_streams(settings: Settings) -> None:
+    """Make sure that what is replicated has all that the models read; more is no harm.
+
+    Raises:
+        GraphError: the catalog file lacks a stream of DVD Rental, or has it in another mode.
+        CatalogError: the catalog file is missing or wrong.
+    """
+    replicated = {(stream.name, stream.mode) for stream in settings.streams}
+    if missing := [stream.name for stream in STREAMS if (stream.name, stream.mode) not in replicated]:
+        raise GraphError(
+            f"The models are DVD Rental's, and the catalog {settings.catalog} does not replicate {', '.join(missing)} "
+            "as they read them. Use dvd-rental sync, verify and query with this catalog, or unset DVD_RENTAL_CATALOG."
+        )
 
 
 def target_path(settings: Settings) -> Path:

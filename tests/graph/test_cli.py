@@ -6,6 +6,7 @@ from conftest import Home
 COMMANDS = [
     ("up",), ("down",), ("status",), ("sync",), ("verify",), ("resync",), ("run",), ("ui",), ("query",), ("reset",),
     ("source", "url"), ("source", "restore"), ("source", "generate"), ("source", "prepare"), ("source", "fill"),
+    ("catalog", "discover"), ("catalog", "show"),
 ]  # fmt: skip
 
 
