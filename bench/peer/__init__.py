@@ -1,0 +1,1 @@
+"""What runs inside the environments of the peers, with nothing of the project but ``bench.child``."""
