@@ -111,7 +111,7 @@ class Lab:
 
 
 @contextmanager
-def open_lab(sizes: Sizes, environments: Path, *, installs: bool) -> Iterator[Lab]:
+def open_lab(sizes: Sizes, environments: Path, installs: bool) -> Iterator[Lab]:
     """Start a server in a new folder; both are gone afterwards, also after an interrupt."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         server = EmbeddedServer(Path(folder) / "postgres", max_slot_wal_keep_size="-1", options=_OPTIONS)

@@ -91,6 +91,7 @@ def _properties(request: dict[str, Any], folder: Path) -> dict[str, str]:
         "publication.autocreate.mode": "disabled",
         "slot.name": request["slot"],
         "table.include.list": ",".join(f"public.{table}" for table in request["tables"]),
+        "tombstones.on.delete": "false",
         "snapshot.mode": "no_data" if request["changes"] else "initial_only",
         "key.converter.schemas.enable": "false",
         "value.converter.schemas.enable": "false",
