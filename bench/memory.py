@@ -16,5 +16,6 @@ def measure(lab: Lab) -> Iterator[Result]:
     backlogs = [Inserts(changes, _SIZE) for changes in lab.sizes.memory]
     for backlog in (*backlogs, Inserts(lab.sizes.changes, lab.sizes.changes)):
         with pending(lab, backlog) as course:
-            lab.say(f"memory: {backlog.changes:,} {backlog}")
-            yield median("memory", str(backlog), "engine", [course.sync()], _GOAL)
+            what = f"{backlog.changes:,} {backlog}"
+            lab.say(f"memory: {what}")
+            yield median("memory", what, "engine", [course.sync()], _GOAL)

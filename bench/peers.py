@@ -47,7 +47,7 @@ def measure(lab: Lab) -> Iterator[Result]:
 
 
 def _snapshot(lab: Lab) -> Iterator[Result]:
-    what = "snapshot of payments"
+    what = "payments"
     with lab.prepared(lab.sizes.table_scale) as source, lab.scratch() as folder:
         contestants = []
         try:
@@ -65,7 +65,7 @@ def _snapshot(lab: Lab) -> Iterator[Result]:
             )
         except UnavailableError as reason:
             yield Result("peers", what, "Debezium", skipped=str(reason))
-        lab.say(f"peers: {what}")
+        lab.say("peers: snapshot")
         engine = Contestant("engine", lambda: load(source, folder))
         yield from race("peers", what, engine, contestants, lab.sizes.rounds)
 
