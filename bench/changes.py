@@ -26,7 +26,8 @@ _GOAL = Goal("ratio", 0.6, least=0.4)
 def measure(lab: Lab) -> Iterator[Result]:
     """Two rows for each kind of backlog."""
     changes = lab.sizes.changes
-    for backlog in (Inserts(changes, 1), Inserts(changes, 10), Inserts(changes, 1000), Mixed(changes)):
+    backlogs: list[Inserts | Mixed] = [Inserts(changes, size) for size in lab.sizes.transactions]
+    for backlog in (*backlogs, Mixed(changes)):
         with pending(lab, backlog) as race_course:
             lab.say(f"changes: {backlog}")
             yield from race(

@@ -16,9 +16,10 @@ class UnavailableError(BenchError):
 
 @dataclass(frozen=True)
 class Environment:
-    """The packages that a peer needs, pinned; the first is the peer itself."""
+    """The packages that a peer needs, pinned; the first is the peer itself. ``program`` has to be on the machine."""
 
     packages: tuple[str, ...]
+    program: str = ""
 
     @property
     def peer(self) -> str:
@@ -32,6 +33,8 @@ class Environment:
         Raises:
             UnavailableError: it is not there and is not to be made, or cannot be.
         """
+        if self.program and shutil.which(self.program) is None:
+            raise UnavailableError(f"{self.peer} needs {self.program}, which this machine does not have")
         environment = folder / self.peer.replace(" ", "-")
         python, made = environment / "bin" / "python", environment / "made"
         wanted = "\n".join((sys.version, *self.packages))

@@ -15,7 +15,6 @@ from bench.result import Goal, Result, median
 
 _CHANGES = 100
 _SIZE = 10
-_SAMPLES = 5  # a round; one takes a fraction of a second
 _IDLE = Goal("seconds", 0.2)
 _SLOWDOWN = Goal("slowdown", 1.3)
 
@@ -23,7 +22,7 @@ _SLOWDOWN = Goal("slowdown", 1.3)
 def measure(lab: Lab) -> Iterator[Result]:
     """One row for nothing, and one for a hundred changes at each scale."""
     small, large = lab.sizes.scales
-    samples = lab.sizes.rounds * _SAMPLES
+    samples = lab.sizes.rounds * lab.sizes.syncs
     with ExitStack() as stack:
         loaded = {scale: _Loaded(lab, scale, stack) for scale in (small, large)}
         lab.say("idle: nothing to do")

@@ -26,20 +26,22 @@ _SEED = 1
 class Sizes:
     """How much is measured.
 
-    ``table_scale`` is the scale whose payments are loaded, ``changes`` a backlog's length, ``peer_rows`` what a peer
-    that is slow reads at most, ``memory`` the lengths of backlogs whose memory is compared, ``scales`` those between
-    which a hundred changes are compared.
+    ``table_scale`` is the scale whose payments are loaded, ``changes`` a backlog's length, ``transactions`` the inserts
+    in each of its transactions, ``peer_rows`` what a slow peer reads at most, ``memory`` the lengths of backlogs whose
+    memory is compared, ``scales`` those between which a hundred changes are compared, in ``syncs`` syncs a round.
     """
 
     rounds: int = 3
     table_scale: int = 137
     changes: int = 1_000_000
+    transactions: tuple[int, ...] = (1, 10, 1000)
     peer_rows: int = 200_000
     memory: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     scales: tuple[int, int] = (1, 10)
+    syncs: int = 5
 
 
-QUICK = Sizes(rounds=1, table_scale=1, changes=6_000, peer_rows=6_000, memory=(1_000,), scales=(1, 2))
+QUICK = Sizes(1, 1, changes=6_000, transactions=(10,), peer_rows=6_000, memory=(), scales=(1, 2), syncs=1)
 
 
 class Lab:

@@ -4,9 +4,7 @@ dlt loads into DuckDB, the current rows only. Debezium reads and writes nothing;
 are compared. Both reach the server over TCP.
 """
 
-import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.backlog import Inserts, Mixed
@@ -30,7 +28,7 @@ _DLT = Environment(
         "connectorx==0.4.6",
     )
 )
-_DEBEZIUM = Environment(("pydbzengine==3.6.3.0", "jpype1==1.7.1"))
+_DEBEZIUM = Environment(("pydbzengine==3.6.3.0", "jpype1==1.7.1"), program="java")
 VERSIONS = (_DLT.peer, _DEBEZIUM.peer)
 """The peers and their versions."""
 
@@ -47,48 +45,33 @@ def measure(lab: Lab) -> Iterator[Result]:
 
 
 def _snapshot(lab: Lab) -> Iterator[Result]:
-    what = "payments"
+    names = [f"dlt, {backend}" for backend in _BACKENDS]
+    python, skipped = _python(lab, _DLT, names, "payments")
+    java_python, java_skipped = _python(lab, _DEBEZIUM, ["Debezium"], "payments")
+    yield from (*skipped, *java_skipped)
+    if python is None and java_python is None:
+        return
     with lab.prepared(lab.sizes.table_scale) as source, lab.scratch() as folder:
         contestants = []
-        try:
-            python = _python(lab, _DLT)
+        if python is not None:
             contestants += [_dlt(source, folder, python, backend) for backend in _BACKENDS]
-        except UnavailableError as reason:
-            yield from (Result("peers", what, f"dlt, {backend}", skipped=str(reason)) for backend in _BACKENDS)
-        try:
-            python = _java_python(lab)
-            rows = lab.sizes.peer_rows
-            contestants.append(
-                Contestant(
-                    "Debezium", lambda: _debezium(source, folder, python, rows, (TABLE,), changes=False), _DEBEZIUM_GOAL
-                )
-            )
-        except UnavailableError as reason:
-            yield Result("peers", what, "Debezium", skipped=str(reason))
-        lab.say("peers: snapshot")
+        if java_python is not None:
+            contestants.append(_debezium(source, folder, java_python, lab.sizes.peer_rows, (TABLE,), changes=False))
+        lab.say("peers: payments")
         engine = Contestant("engine", lambda: load(source, folder))
-        yield from race("peers", what, engine, contestants, lab.sizes.rounds)
+        yield from race("peers", "payments", engine, contestants, lab.sizes.rounds)
 
 
 def _changes(lab: Lab, backlog: Inserts | Mixed) -> Iterator[Result]:
-    with ExitStack() as stack:
-        course = stack.enter_context(pending(lab, backlog))
-        folder = stack.enter_context(lab.scratch())
-        contestants = []
-        try:
-            python = _java_python(lab)
-            rows = min(course.changes, lab.sizes.peer_rows)
-            contestants.append(
-                Contestant(
-                    "Debezium",
-                    lambda: _debezium(course.source, folder, python, rows, STREAM_NAMES, changes=True),
-                    _DEBEZIUM_GOAL,
-                )
-            )
-        except UnavailableError as reason:
-            yield Result("peers", str(backlog), "Debezium", skipped=str(reason))
+    python, skipped = _python(lab, _DEBEZIUM, ["Debezium"], str(backlog))
+    yield from skipped
+    if python is None:
+        return
+    with pending(lab, backlog) as course, lab.scratch() as folder:
+        rows = min(course.changes, lab.sizes.peer_rows)
+        debezium = _debezium(course.source, folder, python, rows, STREAM_NAMES, changes=True)
         lab.say(f"peers: {backlog}")
-        yield from race("peers", str(backlog), Contestant("engine", course.sync), contestants, lab.sizes.rounds)
+        yield from race("peers", str(backlog), Contestant("engine", course.sync), [debezium], lab.sizes.rounds)
 
 
 def _dlt(source: Source, folder: Path, python: Path, backend: str) -> Contestant:
@@ -105,26 +88,25 @@ def _dlt(source: Source, folder: Path, python: Path, backend: str) -> Contestant
 
 def _debezium(
     source: Source, folder: Path, python: Path, rows: int, tables: tuple[str, ...], *, changes: bool
-) -> Sample:
-    with source.slot("debezium") as slot, Process("bench.peer.debezium", folder, python) as debezium:
-        return debezium.ask(
-            url=source.network_url,
-            publication=PUBLICATION,
-            slot=slot,
-            tables=tables,
-            rows=rows,
-            changes=changes,
-            folder=str(folder),
-        )
+) -> Contestant:
+    def run() -> Sample:
+        with source.slot("debezium") as slot, Process("bench.peer.debezium", folder, python) as debezium:
+            return debezium.ask(
+                url=source.network_url,
+                publication=PUBLICATION,
+                slot=slot,
+                tables=tables,
+                rows=rows,
+                changes=changes,
+                folder=str(folder),
+            )
+
+    return Contestant("Debezium", run, _DEBEZIUM_GOAL)
 
 
-def _python(lab: Lab, environment: Environment) -> Path:
-    if lab.installs:
-        lab.say(f"peers: {environment.peer} in {lab.environments}")
-    return environment.python(lab.environments, installs=lab.installs)
-
-
-def _java_python(lab: Lab) -> Path:
-    if shutil.which("java") is None:
-        raise UnavailableError("no Java 17 on this machine")
-    return _python(lab, _DEBEZIUM)
+def _python(lab: Lab, environment: Environment, names: Sequence[str], what: str) -> tuple[Path | None, list[Result]]:
+    """The interpreter of an environment, or rows that say why there is none."""
+    try:
+        return environment.python(lab.environments, installs=lab.installs), []
+    except UnavailableError as reason:
+        return None, [Result("peers", what, name, skipped=str(reason)) for name in names]

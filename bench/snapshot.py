@@ -16,13 +16,13 @@ _GOAL = Goal("ratio", 1.0, least=0.5)
 def measure(lab: Lab) -> Iterator[Result]:
     """One row for the engine and one for ``COPY``."""
     with lab.prepared(lab.sizes.table_scale) as source, lab.scratch() as folder:
-        rows = load(source, folder).rows
+        rows = source.rows(TABLE)
         lab.say(f"snapshot: {rows:,} payments")
         yield from race(
             "snapshot",
             "payments",
             Contestant("engine", lambda: load(source, folder)),
-            [Contestant("COPY (format binary)", lambda: source.copy("payment", rows), _GOAL)],
+            [Contestant("COPY (format binary)", lambda: source.copy(TABLE, rows), _GOAL)],
             lab.sizes.rounds,
         )
 

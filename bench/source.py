@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from bench.child import Sample
 from bench.process import BenchError
@@ -98,6 +98,13 @@ class Source:
             raise BenchError(f"The server has no figures of the slot {slot}. Run the bench again.")
         return Decoded(*row)
 
+    def rows(self, table: str) -> int:
+        """How many rows a table has."""
+        with self.connection() as connection:
+            row = connection.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(table))).fetchone()
+        assert row is not None  # noqa: S101  # a count has one row
+        return int(row[0])
+
     def receive(self, slot: str, start_lsn: str, end_lsn: str, changes: int) -> Sample:
         """Read the log from one place to another with ``pg_recvlogical``, to nowhere."""
         command = [
@@ -108,9 +115,9 @@ class Source:
         ]
         return self._timed(command, changes)
 
-    def copy(self, table: LiteralString, rows: int) -> Sample:
+    def copy(self, table: str, rows: int) -> Sample:
         """Read a table with ``COPY … (format binary)`` in one session of ``psql``, to nowhere."""
-        statement = f"copy {table} to stdout (format binary)"
+        statement = sql.SQL("copy {} to stdout (format binary)").format(sql.Identifier(table)).as_string()
         program = self._server.binaries.program("psql")
         return self._timed([program, "--no-psqlrc", "--quiet", "--command", statement, self.role_url], rows)
 
