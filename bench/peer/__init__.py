@@ -1,1 +1,1 @@
-"""What runs inside the environments of the peers, with nothing of the project but ``bench.child``."""
+"""What runs inside the measured processes, one module each; nothing else of the bench but ``bench.child`` is loaded."""
