@@ -25,7 +25,7 @@ test-long: $(VENV)/installed ## The tests with long histories.
 ui: $(VENV)/installed ## Dagster's UI with its daemon; schedules and sensors on.
 	@$(BIN)/dvd-rental ui
 
-bench: $(VENV)/installed ## Measure the engine.
+bench: $(VENV)/installed ## Measure the engine against the server and its peers; see bench/README.md.
 	$(BIN)/python -m bench
 
 lint: $(VENV)/installed
@@ -38,8 +38,8 @@ lock: $(UV) ## Compile requirements.lock anew from pyproject.toml.
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --all-extras --quiet \
 		--output-file requirements.lock pyproject.toml
 
-clean: ## Remove the environment; what DVD_RENTAL_HOME holds stays.
-	rm -rf $(VENV) .uv
+clean: ## Remove the environments; what DVD_RENTAL_HOME holds stays.
+	rm -rf $(VENV) .uv build
 
 $(VENV)/installed: requirements.lock pyproject.toml | $(UV)
 	@echo "Installing into $(VENV)"

@@ -83,10 +83,21 @@ def read_slot(connection: Connection[Any], name: str) -> Slot | None:
 
 
 def flushed_lsn(connection: Connection[Any]) -> int:
-    """The end of the log that is safely on the server's disk."""
-    row = connection.execute("select pg_catalog.pg_current_wal_flush_lsn()::text").fetchone()
+    """The end of the log that is safely on the server's disk, where the stream will soon arrive.
+
+    The server's WAL writer flushes whole pages, whose end may cut a record in two. The stream stops before such a
+    record, on a server where nobody commits for a quarter of a minute. The end of a transaction of our own, which has
+    an id and writes nothing, makes the server flush the rest.
+    """
+    row = connection.execute(
+        "with flushed as (select pg_catalog.pg_current_wal_flush_lsn() as lsn)"
+        " select lsn::text, (lsn - '0/0') % current_setting('wal_block_size')::int8 = 0 from flushed"
+    ).fetchone()
     assert row is not None  # noqa: S101  # a select of one value has one row
-    return parse_lsn(row[0])
+    lsn, ends_a_page = row
+    if ends_a_page:
+        connection.execute("select pg_catalog.pg_current_xact_id()")
+    return parse_lsn(lsn)
 
 
 def check_slot(connection: Connection[Any], name: str, identity: SourceIdentity, ledger: Ledger | None) -> Slot:

@@ -1,5 +1,7 @@
 """Every change at the source lands in ``raw`` and ``history``."""
 
+import os
+import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -210,3 +212,22 @@ def test_a_resync_replaces_raw_and_records_the_difference(replica: Replica) -> N
     replica.assert_equal()
     assert replica.rows("select distinct _airbyte_generation_id from raw.item") == [(1,)]
     assert replica.rows("select count(*) from history.item") == [(20 + 2,)]
+
+
+def test_a_sync_ends_although_the_disk_holds_half_a_record_and_nobody_commits(replica: Replica) -> None:
+    ((background_writer,),) = replica.source(
+        "select pid from pg_stat_activity where backend_type = 'background writer'"
+    )
+    half_a_record_is_on_disk = """
+        select pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()
+        and (pg_current_wal_flush_lsn() - '0/0') % current_setting('wal_block_size')::integer = 0
+    """
+    with psycopg.connect(replica.url) as writing, ThreadPoolExecutor(1) as pool:
+        writing.execute("insert into item values (400, 'unseen', 1, null)")
+        os.kill(background_writer, signal.SIGSTOP)  # sooner or later it has the rest flushed
+        try:
+            while replica.source(half_a_record_is_on_disk) != [(True,)]:
+                writing.execute("update item set notes = repeat('x', 500) where id = 400")
+            assert pool.submit(replica.sync).result(timeout=60).rows == 0
+        finally:
+            os.kill(background_writer, signal.SIGCONT)

@@ -1,0 +1,58 @@
+"""A sync with nothing to do, and one with a hundred changes in small and in large tables.
+
+One process does all, as a service would that stays loaded; its first sync is not counted.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+from bench.backlog import Inserts
+from bench.child import Sample
+from bench.engine import EngineProcess
+from bench.lab import Lab
+from bench.result import Goal, Result, median
+
+_CHANGES = 100
+_SIZE = 10
+_IDLE = Goal("seconds", 0.2)
+_SLOWDOWN = Goal("slowdown", 1.3)
+
+
+def measure(lab: Lab) -> Iterator[Result]:
+    """One row for nothing, and one for a hundred changes at each scale."""
+    small, large = lab.sizes.scales
+    samples = lab.sizes.rounds * lab.sizes.syncs
+    with ExitStack() as stack:
+        loaded = {scale: _Loaded(lab, scale, stack) for scale in (small, large)}
+        lab.say("idle: nothing to do")
+        yield median("idle", "nothing to do", "engine", [loaded[small].sync() for _ in range(samples)], _IDLE)
+        lab.say(f"idle: {_CHANGES} changes")
+        taken = [{scale: at.change_and_sync() for scale, at in loaded.items()} for _ in range(samples)]
+    what = f"{_CHANGES} changes, scale"
+    at_small, at_large = (
+        median("idle", f"{what} {scale}", "engine", [sample[scale] for sample in taken]) for scale in (small, large)
+    )
+    yield at_small
+    slowdown = at_large.seconds / at_small.seconds if at_large.seconds and at_small.seconds else None
+    yield replace(at_large, ratio=slowdown, goal=_SLOWDOWN)
+
+
+class _Loaded:
+    """A database of one scale, its warehouse, and a process that syncs the two."""
+
+    def __init__(self, lab: Lab, scale: int, stack: ExitStack) -> None:
+        self._source = stack.enter_context(lab.prepared(scale))
+        folder = stack.enter_context(lab.scratch())
+        self._slot = stack.enter_context(self._source.slot("engine"))
+        self._warehouse = folder / "warehouse.duckdb"
+        self._engine = stack.enter_context(EngineProcess(folder))
+        self.sync()
+
+    def sync(self) -> Sample:
+        return self._engine.sync(self._source, self._warehouse, self._slot)
+
+    def change_and_sync(self) -> Sample:
+        Inserts(_CHANGES, _SIZE).write(self._source)
+        self._source.end_of_log()
+        return self.sync()
