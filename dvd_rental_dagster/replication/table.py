@@ -8,6 +8,7 @@ from psycopg import Connection
 from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import StreamTableError
 from dvd_rental_dagster.replication.column import Column, TypeCatalog
+from dvd_rental_dagster.replication.identity import check_identity
 
 _RESERVED = ("_airbyte_", "_ab_cdc_")
 
@@ -36,8 +37,12 @@ def check_names(stream: Stream, columns: tuple[Column, ...]) -> None:
     """Refuse names that the warehouse cannot hold side by side.
 
     Raises:
-        StreamTableError: a column has a name of the contract's kind, or two differ in case alone.
+        StreamTableError: a column has a name of the contract's kind, two differ in case alone, or there is none at all.
     """
+    if not columns:
+        raise StreamTableError(
+            f"{stream.source_name} has no columns to replicate. Add one, or take the stream out of the catalog."
+        )
     seen: dict[str, str] = {}
     for column in columns:
         folded = column.name.lower()
@@ -69,7 +74,8 @@ def read_table(connection: Connection[Any], types: TypeCatalog, stream: Stream, 
     "publish_generated_columns").
 
     Raises:
-        StreamTableError: the table does not exist, or it lacks a column of the stream's key.
+        StreamTableError: the table does not exist, has no columns or lacks one of the stream's key, or the log does not
+            tell its rows apart by that key.
     """
     found = connection.execute(
         """
@@ -98,6 +104,7 @@ def read_table(connection: Connection[Any], types: TypeCatalog, stream: Stream, 
     ).fetchall()
     columns = tuple(types.column(*fields) for fields in rows)
     check_names(stream, columns)
+    check_identity(connection, stream, oid)
     missing = [name for name in stream.primary_key if name not in {column.name for column in columns}]
     if missing:
         raise StreamTableError(
