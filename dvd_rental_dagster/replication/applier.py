@@ -6,7 +6,7 @@ The reader hands over work in the log's order; a single worker keeps it.
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -162,7 +162,7 @@ class Worker:
         self._while_waiting = while_waiting
         self._waiting = waiting
         self._pending: deque[Future[object]] = deque()
-        self._failed = False
+        self._failure: BaseException | None = None
 
     def submit(self, call: Callable[..., object], *arguments: object) -> "Future[object]":
         """Hand over a call; wait while too many are pending. An earlier call's error is raised here."""
@@ -182,13 +182,17 @@ class Worker:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, call: Callable[..., object], *arguments: object) -> object:
-        """Run one call, unless an earlier one failed: what comes after it in the log must not land without it."""
-        if self._failed:
-            raise CancelledError
-        self._failed = True
-        outcome = call(*arguments)
-        self._failed = False
-        return outcome
+        """Run one call, unless an earlier one failed: what comes after it in the log must not land without it.
+
+        The calls behind it fail with the same error, for any of them may be the one whose outcome is asked for first.
+        """
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return call(*arguments)
+        except BaseException as error:
+            self._failure = error
+            raise
 
     def _take_first(self) -> None:
         first = self._pending[0]
