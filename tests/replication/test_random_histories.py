@@ -18,8 +18,8 @@ from dvd_rental_dagster.replication import log_reader
 
 LONG = bool(os.environ.get("DVD_RENTAL_TEST_LONG"))
 SETTINGS = settings(
-    max_examples=200 if LONG else 4,
-    stateful_step_count=60 if LONG else 22,
+    max_examples=200 if LONG else 3,
+    stateful_step_count=60 if LONG else 20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
