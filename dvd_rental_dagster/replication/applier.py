@@ -6,25 +6,25 @@ The reader hands over work in the log's order; a single worker keeps it.
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from psycopg import Connection
 
-from dvd_rental_dagster.catalog import Stream, SyncMode
+from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.replication.array import arrays_to_json
 from dvd_rental_dagster.replication.column import Kind, TypeCatalog
 from dvd_rental_dagster.replication.destinations import Destination
 from dvd_rental_dagster.replication.evolution import plan_evolution, read_attributes
+from dvd_rental_dagster.replication.identity import check_identity, identifying_columns
 from dvd_rental_dagster.replication.ledger import Ledger, Stamp
 from dvd_rental_dagster.replication.pgoutput import Relation, Truncate
 from dvd_rental_dagster.replication.report import SyncReport
 from dvd_rental_dagster.replication.rows import Batch, Operation, Transactions
 from dvd_rental_dagster.replication.table import Table, check_names, made_again
 
-_FULL = "f"
 _LOG_MODES = frozenset({SyncMode.INCREMENTAL_DEDUPED_HISTORY, SyncMode.INCREMENTAL_APPEND})
 
 
@@ -129,16 +129,18 @@ class Applier:
         state = self.ledger.streams[table.stream.name]
         if relation.oid != state.table_oid:
             raise made_again(table.stream)
+        check_identity(self.source, table.stream, relation.oid)
         announced = [(column.name, column.type_oid, column.type_modifier) for column in relation.columns]
         if not all(self._types.knows(type_oid) for _, type_oid, _ in announced):
             self._types = TypeCatalog(self.source)
+        attributes = read_attributes(self.source, relation.oid)
         evolution = plan_evolution(
-            table.stream,
-            table.columns,
-            [self._types.column(*fields) for fields in announced],
-            read_attributes(self.source, relation.oid),
+            table.stream, table.columns, [self._types.column(*fields) for fields in announced], attributes
         )
-        after = replace(table, columns=evolution.columns, key=_key(relation, table.stream))
+        present = {
+            column.name: attributes[column.number].name for column in evolution.columns if column.number in attributes
+        }
+        after = replace(table, columns=evolution.columns, key=identifying_columns(relation, table.stream, present))
         self.tables[relation.namespace, relation.name] = after
         if after.columns != table.columns:
             check_names(after.stream, after.columns)
@@ -152,16 +154,6 @@ class Applier:
         return after
 
 
-def _key(relation: Relation, stream: Stream) -> tuple[str, ...]:
-    """The columns by which the log tells the table's rows apart (54.9, the flag of a column).
-
-    The whole row (ALTER TABLE, REPLICA IDENTITY FULL) names no key: there it is the stream's own.
-    """
-    if relation.replica_identity == _FULL:
-        return stream.primary_key
-    return tuple(column.name for column in relation.columns if column.in_identity)
-
-
 class Worker:
     """Runs an applier's calls one after another on one thread, with a bounded number of them waiting."""
 
@@ -170,7 +162,7 @@ class Worker:
         self._while_waiting = while_waiting
         self._waiting = waiting
         self._pending: deque[Future[object]] = deque()
-        self._failed = False
+        self._failure: BaseException | None = None
 
     def submit(self, call: Callable[..., object], *arguments: object) -> "Future[object]":
         """Hand over a call; wait while too many are pending. An earlier call's error is raised here."""
@@ -190,13 +182,17 @@ class Worker:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, call: Callable[..., object], *arguments: object) -> object:
-        """Run one call, unless an earlier one failed: what comes after it in the log must not land without it."""
-        if self._failed:
-            raise CancelledError
-        self._failed = True
-        outcome = call(*arguments)
-        self._failed = False
-        return outcome
+        """Run one call, unless an earlier one failed: what comes after it in the log must not land without it.
+
+        The calls behind it fail with the same error, for any of them may be the one whose outcome is asked for first.
+        """
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return call(*arguments)
+        except BaseException as error:
+            self._failure = error
+            raise
 
     def _take_first(self) -> None:
         first = self._pending[0]

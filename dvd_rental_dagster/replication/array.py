@@ -14,20 +14,25 @@ _DELIMITERS = {"box": ";"}
 _NOT_JSON = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
+def delimiter(element: str) -> str:
+    """What stands between the elements in a literal (PostgreSQL documentation, 52.64 "pg_type", typdelim)."""
+    return _DELIMITERS.get(element, ",")
+
+
 def array_to_json(literal: str, element: str) -> str:
     """Turn one array literal into JSON text.
 
     Numbers stay the digits that the source wrote, booleans become ``true`` and ``false``, all else becomes a string;
-    ``element`` is the element type's name in ``pg_type``.
+    ``element`` is the name of the server's own type that the elements have, empty for any other.
     """
     if literal.startswith("["):
         literal = literal[literal.index("=") + 1 :]
-    delimiter = _DELIMITERS.get(element, ",")
+    between = delimiter(element)
     parts: list[str] = []
     position, end = 0, len(literal)
     while position < end:
         character = literal[position]
-        if character in {"{", "}", delimiter}:
+        if character in {"{", "}", between}:
             parts.append({"{": "[", "}": "]"}.get(character, ","))
             position += 1
         elif character == '"':
@@ -42,7 +47,7 @@ def array_to_json(literal: str, element: str) -> str:
             parts.append(_quoted("".join(value), element))
         else:
             start = position
-            while literal[position] not in {"}", delimiter}:
+            while literal[position] not in {"}", between}:
                 position += 1
             parts.append(_bare(literal[start:position], element))
     return "".join(parts)

@@ -9,6 +9,8 @@ from typing import Any
 
 from psycopg import Connection
 
+from dvd_rental_dagster.replication.array import delimiter
+
 _MAX_DECIMAL_PRECISION = 38
 
 
@@ -59,7 +61,8 @@ class Column:
 
     ``type_oid`` and ``type_modifier`` are the source's own and tell whether the column changed; ``pg_type`` and
     ``modifier`` are those of the type under any domain; ``precision`` and ``scale`` belong to decimals, ``element``
-    names an array's elements. ``number`` is the column's in its table, which no other column of the table ever has;
+    names the type of an array's elements, domains resolved, and is empty where that is no type of the server's own.
+    ``number`` is the column's in its table, which no other column of the table ever has;
     zero when it is not known.
     """
 
@@ -107,15 +110,18 @@ class Column:
 
 @dataclass(frozen=True)
 class _PgType:
+    """``element_oid`` is set for arrays alone; ``built_in`` tells a type of the server's from a namesake."""
+
     name: str
     typtype: str
-    category: str
+    built_in: bool
+    delimiter: str
     element_oid: int
     base_oid: int
     base_modifier: int
 
 
-_GONE = _PgType("unknown", "b", "X", 0, 0, -1)
+_GONE = _PgType("unknown", "b", built_in=False, delimiter=",", element_oid=0, base_oid=0, base_modifier=-1)
 
 
 class TypeCatalog:
@@ -125,8 +131,9 @@ class TypeCatalog:
         self._types = {
             oid: _PgType(*fields)
             for oid, *fields in connection.execute(
-                "select oid::int8, typname, typtype::text, typcategory::text, typelem::int8, typbasetype::int8,"
-                " typtypmod from pg_catalog.pg_type"
+                "select oid::int8, typname, typtype::text, typnamespace = 'pg_catalog'::regnamespace, typdelim::text,"
+                " case when typinput = 'pg_catalog.array_in'::regproc then typelem::int8 else 0 end,"
+                " typbasetype::int8, typtypmod from pg_catalog.pg_type"
             )
         }
 
@@ -136,17 +143,23 @@ class TypeCatalog:
 
     def column(self, name: str, type_oid: int, type_modifier: int, number: int = 0) -> Column:
         """Resolve domains, and say what the column becomes; of a type that is gone by now it is the values' text."""
-        oid, modifier = type_oid, type_modifier
-        while (found := self._types.get(oid, _GONE)).typtype == "d":
-            oid, modifier = found.base_oid, found.base_modifier
+        found, modifier = self._base(type_oid, type_modifier)
         column = Column(name, type_oid, type_modifier, found.name, Kind.TEXT, modifier=modifier, number=number)
-        if found.category == "A" and found.element_oid:
-            return replace(column, kind=Kind.ARRAY, element=self._types[found.element_oid].name)
-        if found.typtype != "b":
+        if found.element_oid:
+            element, _ = self._base(found.element_oid, -1)
+            known = element.name if element.built_in else ""
+            return replace(column, kind=Kind.ARRAY, element=known) if element.delimiter == delimiter(known) else column
+        if not found.built_in:
             return column
         if found.name == "numeric":
             return self._numeric(column)
         return replace(column, kind=_KINDS.get(found.name, Kind.TEXT))
+
+    def _base(self, oid: int, modifier: int) -> tuple[_PgType, int]:
+        """The type under any domains, and its modifier."""
+        while (found := self._types.get(oid, _GONE)).typtype == "d":
+            oid, modifier = found.base_oid, found.base_modifier
+        return found, modifier
 
     @staticmethod
     def _numeric(column: Column) -> Column:

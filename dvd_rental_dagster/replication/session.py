@@ -1,6 +1,7 @@
 """Connections to the source whose settings no role, database or server default can change.
 
-The text of a value depends on them (PostgreSQL documentation, 19.11.2 "Locale and Formatting").
+The text of a value depends on them (PostgreSQL documentation, 19.11.2 "Locale and Formatting"), that of a ``regclass``
+and its like on the search path as well. What is not the system's own is therefore named with its schema.
 """
 
 from typing import Any
@@ -20,6 +21,9 @@ _SETTINGS = {
     "xmloption": "content",
     "client_encoding": "UTF8",
     "lc_monetary": "C",
+    "search_path": "pg_catalog",
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
 }

@@ -16,8 +16,8 @@ from dvd_rental_dagster.replication.array import arrays_to_json
 from dvd_rental_dagster.replication.column import Column, Kind
 from dvd_rental_dagster.replication.prefetch import Prefetch
 from dvd_rental_dagster.replication.session import pinned
-from dvd_rental_dagster.replication.table import Table
-from dvd_rental_dagster.replication.timestamps import with_infinities
+from dvd_rental_dagster.replication.table import Table, unfit_value
+from dvd_rental_dagster.replication.timestamps import UnfitTimestampError, with_infinities
 
 _SESSIONS = 2
 _RANGE_BLOCKS = 4096
@@ -57,7 +57,10 @@ def _faithful(batch: pa.RecordBatch, table: Table) -> pa.RecordBatch:
             batch = batch.set_column(index, column.name, arrays_to_json(batch.column(index), column.element))
         elif column.kind in _TIMESTAMPS:
             values = batch.column(index)
-            right = with_infinities(values, f"{table.stream.source_name}.{column.name}")
+            try:
+                right = with_infinities(values)
+            except UnfitTimestampError as error:
+                raise unfit_value(table.stream, f"{column.name} holds {error}") from error
             batch = batch if right is values else batch.set_column(index, batch.schema.field(index), right)
     return batch
 

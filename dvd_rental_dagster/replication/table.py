@@ -9,6 +9,7 @@ from psycopg import Connection
 from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import StreamTableError
 from dvd_rental_dagster.replication.column import Column, TypeCatalog
+from dvd_rental_dagster.replication.identity import check_identity
 
 _PUBLISHES_GENERATED = 180000
 _RESERVED = ("_airbyte_", "_ab_cdc_")
@@ -38,8 +39,12 @@ def check_names(stream: Stream, columns: tuple[Column, ...]) -> None:
     """Refuse names that the warehouse cannot hold side by side.
 
     Raises:
-        StreamTableError: a column has a name of the contract's kind, or two differ in case alone.
+        StreamTableError: a column has a name of the contract's kind, two differ in case alone, or there is none at all.
     """
+    if not columns:
+        raise StreamTableError(
+            f"{stream.source_name} has no columns to replicate. Add one, or take the stream out of the catalog."
+        )
     if conflict := name_conflict([column.name for column in columns]):
         raise StreamTableError(f"{stream.source_name}: {conflict}")
 
@@ -71,6 +76,15 @@ def made_again(stream: Stream) -> StreamTableError:
     )
 
 
+def unfit_value(stream: Stream, found: str) -> StreamTableError:
+    """The error for a value that the warehouse's type of a column has not; ``found`` names the column and the value."""
+    return StreamTableError(
+        f"In {stream.source_name}, {found}, which the warehouse's type of that column cannot hold. Correct the "
+        "value, or leave the column out of the publication by a column list; then load the stream again: "
+        f"dvd-rental resync {stream.name}."
+    )
+
+
 def read_table(connection: Connection[Any], types: TypeCatalog, stream: Stream, publication: str) -> Table:
     """Read the table's published columns.
 
@@ -78,7 +92,8 @@ def read_table(connection: Connection[Any], types: TypeCatalog, stream: Stream, 
     "publish_generated_columns"), which servers know since 18; before, some list them as published all the same.
 
     Raises:
-        StreamTableError: the table does not exist, or it lacks a column of the stream's key.
+        StreamTableError: the table does not exist, has no columns or lacks one of the stream's key, or the log does not
+            tell its rows apart by that key.
     """
     found = connection.execute(
         """
@@ -112,6 +127,7 @@ def read_table(connection: Connection[Any], types: TypeCatalog, stream: Stream, 
     ).fetchall()
     columns = tuple(types.column(*fields) for fields in rows)
     check_names(stream, columns)
+    check_identity(connection, stream, oid)
     missing = [name for name in stream.primary_key if name not in {column.name for column in columns}]
     if missing:
         raise StreamTableError(

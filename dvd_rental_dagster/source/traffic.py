@@ -42,6 +42,7 @@ def live_traffic(
     """
     committed = Counter(dict.fromkeys(_KINDS, 0))
     with connect(url) as connection:
+        connection.execute("set search_path = public")
         business = _Business(connection, Random(seed))  # noqa: S311  # no secret depends on it
         began = time.monotonic()
         for number in range(transactions):

@@ -10,7 +10,7 @@ import pytest
 from replica import PUBLICATION, Replica
 
 from dvd_rental_dagster.errors import SlotError
-from dvd_rental_dagster.replication.applier import Applier
+from dvd_rental_dagster.replication.applier import Applier, Worker
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
 from dvd_rental_dagster.replication.stream import LogStream
 
@@ -114,6 +114,19 @@ def test_an_apply_that_fails_leaves_what_was_there_and_the_next_one_goes_on(
     assert versions(replica) == before
     replica.sync()
     replica.assert_equal()
+
+
+def test_what_comes_behind_a_failed_piece_of_work_fails_with_its_error() -> None:
+    worker = Worker(lambda: None)
+    try:
+        worker.submit(Path("/nowhere/at/all").read_text)
+        behind = worker.submit(str)
+        with pytest.raises(FileNotFoundError):
+            behind.result()
+        with pytest.raises(FileNotFoundError):
+            worker.drain()
+    finally:
+        worker.close()
 
 
 def test_a_second_engine_on_the_slot_is_refused(replica: Replica, tmp_path: Path) -> None:

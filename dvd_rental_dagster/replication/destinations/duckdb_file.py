@@ -20,6 +20,7 @@ from dvd_rental_dagster.replication.destinations.duckdb_comparison import DuckDB
 from dvd_rental_dagster.replication.destinations.duckdb_evolution import evolve
 from dvd_rental_dagster.replication.destinations.duckdb_load import load
 from dvd_rental_dagster.replication.destinations.duckdb_tables import StreamTables
+from dvd_rental_dagster.replication.destinations.duckdb_types import refusing_unfit_values
 from dvd_rental_dagster.replication.evolution import Evolution
 from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity, Stamp, StreamState
 from dvd_rental_dagster.replication.rows import Changes
@@ -157,11 +158,13 @@ class DuckDBDestination:
 
     def load(self, table: Table, state: StreamState, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
         """See ``Destination.load``."""
-        return load(self._tables(table, state), rows, floor_lsn)
+        with refusing_unfit_values(table.stream):
+            return load(self._tables(table, state), rows, floor_lsn)
 
     def apply(self, table: Table, state: StreamState, changes: Changes) -> None:
         """See ``Destination.apply``."""
-        apply(self._tables(table, state), changes)
+        with refusing_unfit_values(table.stream):
+            apply(self._tables(table, state), changes)
 
     def truncate(self, table: Table, state: StreamState, lsn: int, committed_at: int) -> int:
         """See ``Destination.truncate``."""
@@ -169,15 +172,18 @@ class DuckDBDestination:
 
     def evolve(self, table: Table, state: StreamState, evolution: Evolution, lsn: int, committed_at: int) -> None:
         """See ``Destination.evolve``."""
-        evolve(self._tables(table, state), evolution, lsn, committed_at)
+        with refusing_unfit_values(table.stream):
+            evolve(self._tables(table, state), evolution, lsn, committed_at)
 
     def checksums(self, table: Table, rows: pa.RecordBatchReader) -> tuple[Checksum, Checksum]:
         """See ``Destination.checksums``."""
-        return DuckDBComparison(self._connection, table).checksums(rows)
+        with refusing_unfit_values(table.stream):
+            return DuckDBComparison(self._connection, table).checksums(rows)
 
     def differing_keys(self, table: Table, rows: pa.RecordBatchReader, limit: int) -> tuple[tuple[Any, ...], ...]:
         """See ``Destination.differing_keys``."""
-        return DuckDBComparison(self._connection, table).differing_keys(rows, limit)
+        with refusing_unfit_values(table.stream):
+            return DuckDBComparison(self._connection, table).differing_keys(rows, limit)
 
     def _tables(self, table: Table, state: StreamState) -> StreamTables:
         return StreamTables(self._connection, self._stamp, table, state)
