@@ -7,7 +7,7 @@ import time
 from typing import Any, ClassVar, TypeVar
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, pq
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -44,7 +44,6 @@ _LINK = {
 RESUME = "Run it again: a sync goes on where it stopped."
 """What helps when a connection broke."""
 
-_ENDED_BY_THE_SERVER = ("08", "57P")
 _RETURN = TypeVar("_RETURN")
 
 
@@ -62,9 +61,9 @@ class Silence:
         self._pid = pid
         self._since = time.monotonic()
 
-    def heard(self) -> None:
+    def heard(self, seconds_ago: float = 0) -> None:
         """Begin anew: the source said something, or is asked something only now."""
-        self._since = time.monotonic()
+        self._since = max(self._since, time.monotonic() - seconds_ago)
 
     def endure(self) -> None:
         """Call while nothing comes.
@@ -97,7 +96,7 @@ class _Session(Connection[Any]):
         try:
             return super().wait(self._bounded(gen), interval, timeout)
         except psycopg.OperationalError as error:
-            if self.closed or (error.sqlstate or "").startswith(_ENDED_BY_THE_SERVER):
+            if self.closed or ended_the_session(error.sqlstate):
                 raise broken(self.url, error) from error
             raise
         except SourceUnreachableError:
@@ -173,7 +172,12 @@ def _works(url: str, pid: int) -> bool:
     return row is not None and bool(row[0])
 
 
-def unreachable(url: str, error: psycopg.Error) -> SourceUnreachableError:
+def ended_the_session(sqlstate: str | None) -> bool:
+    """Whether an error is one of the connection, or of a server that shuts down (appendix A)."""
+    return (sqlstate or "").startswith(("08", "57P"))
+
+
+def unreachable(url: str, error: Exception) -> SourceUnreachableError:
     """The error for a source that cannot be reached, with its address and never its password."""
     return SourceUnreachableError(
         f"The source at {_place(url)} cannot be reached as {conninfo_to_dict(url).get('user', 'the current user')}: "
@@ -185,6 +189,12 @@ def broken(url: str, reason: object) -> SourceUnreachableError:
     """The error for a connection that was there, and is no more."""
     text = " ".join(str(reason).split()).rstrip(".")
     return SourceUnreachableError(f"The connection to the source at {_place(url)} broke: {text}. {RESUME}")
+
+
+def server_ports(url: str) -> set[str]:
+    """The ports at which the connection string, or libpq's environment, has the server or the servers listen."""
+    usual = next(option.val or b"" for option in pq.Conninfo.get_defaults() if option.keyword == b"port")
+    return set(str(conninfo_to_dict(url).get("port") or usual.decode()).split(","))
 
 
 def _place(url: str) -> str:

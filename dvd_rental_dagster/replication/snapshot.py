@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 from psycopg import sql
 
 from dvd_rental_dagster.replication.array import arrays_to_json
+from dvd_rental_dagster.replication.bulk_session import BulkSession, bulk_session
 from dvd_rental_dagster.replication.column import Column, Kind
-from dvd_rental_dagster.replication.session import pinned
 from dvd_rental_dagster.replication.table import Table
 
 _CASTS: dict[Kind, str] = {
@@ -55,8 +54,8 @@ def _with_json_arrays(reader: pa.RecordBatchReader, table: Table) -> pa.RecordBa
 class SnapshotReader:
     """Reads tables as an exported snapshot shows them."""
 
-    def __init__(self, connection: adbc.Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: BulkSession) -> None:
+        self._session = session
 
     @contextmanager
     def rows(self, table: Table) -> Iterator[pa.RecordBatchReader]:
@@ -66,16 +65,14 @@ class SnapshotReader:
             sql.SQL("" if table.partitioned else "only"),
             sql.Identifier(*table.stream.source_table),
         )
-        with self._connection.cursor() as cursor:
-            cursor.execute(query.as_string(None))
-            yield _with_json_arrays(cursor.fetch_record_batch(), table)
+        with self._session.rows(query.as_string(None)) as rows:
+            yield _with_json_arrays(rows, table)
 
 
 @contextmanager
 def snapshot_reader(url: str, snapshot: str) -> Iterator[SnapshotReader]:
     """Open a session that sees what the exported snapshot saw."""
-    with adbc.connect(pinned(url)) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("set transaction isolation level repeatable read, read only")
-            cursor.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(snapshot)).as_string(None))
-        yield SnapshotReader(connection)
+    with bulk_session(url) as session:
+        session.execute("set transaction isolation level repeatable read, read only")
+        session.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(snapshot)).as_string(None))
+        yield SnapshotReader(session)

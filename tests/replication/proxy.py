@@ -4,6 +4,7 @@ import select
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Self
@@ -22,10 +23,11 @@ class Fault:
     ``everywhere`` extends it from then on to all connections, new ones included; ``struck`` tells when.
     """
 
-    kind: Literal["none", "cut", "silence"] = "none"
+    kind: Literal["none", "cut", "silence", "pause"] = "none"
     said: bytes = b""
     after: int = 0
     everywhere: bool = False
+    meanwhile: Callable[[], object] = bool
     struck: threading.Event = field(default_factory=threading.Event)
 
 
@@ -52,6 +54,11 @@ class Proxy:
     def silence(self, said: bytes, after: int = 0, *, everywhere: bool = False) -> Fault:
         """Forward nothing any more, and keep the connection open."""
         self.fault = Fault("silence", said, after, everywhere)
+        return self.fault
+
+    def pause(self, said: bytes, after: int, meanwhile: Callable[[], object]) -> Fault:
+        """Call ``meanwhile`` once, and forward again when it returns."""
+        self.fault = Fault("pause", said, after, meanwhile=meanwhile)
         return self.fault
 
     def heal(self) -> None:
@@ -125,8 +132,10 @@ class _Link(threading.Thread):
         piece = self._server.recv(self._proxy.bytes_per_second // _PIECES_A_SECOND or _PIECE)
         if self._left is not None and len(piece) >= self._left:
             self._client.sendall(piece[: self._left])
-            self._proxy.fault.struck.set()
-            return self._proxy.fault.kind == "silence" and self._fall_silent()
+            piece = piece[self._left :]
+            self._left = None
+            if not self._strike():
+                return False
         self._client.sendall(piece)
         if self._left is not None:
             self._left -= len(piece)
@@ -136,8 +145,17 @@ class _Link(threading.Thread):
         """Hear what the client says, until it says what brings the fault."""
         fault = self._proxy.fault
         self._said += piece
-        if self._left is None and fault.kind != "none" and fault.said in self._said:
+        if self._left is None and not fault.struck.is_set() and fault.kind != "none" and fault.said in self._said:
             self._left = fault.after
+
+    def _strike(self) -> bool:
+        """Have the fault happen; whether the connection goes on."""
+        fault = self._proxy.fault
+        fault.struck.set()
+        if fault.kind == "silence":
+            return self._fall_silent()
+        fault.meanwhile()
+        return fault.kind == "pause"
 
     def _is_silent(self) -> bool:
         """Whether a fault of all connections has struck."""
