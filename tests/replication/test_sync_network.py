@@ -28,13 +28,6 @@ MIDDLE = 40_003  # bytes: behind the first messages, and at the end of none
 ROWS = 3000
 GOES_ON = "goes on where it stopped"
 LIBPQ = "?gssencmode=prefer"  # where GSSAPI is allowed the connection stays with libpq, as when it is encrypted
-_SLOT_IS_FREE = """
-    do $$ begin
-        while exists (select from pg_replication_slots where slot_name = '{}' and active) loop
-            perform pg_sleep(0.01);
-        end loop;
-    end $$
-"""
 
 
 @pytest.fixture
@@ -62,7 +55,7 @@ def sync_through(proxy: Proxy, replica: Replica, said: bytes, way: str = "") -> 
 
 def assert_goes_on(replica: Replica) -> None:
     """The next sync ends where an undisturbed one would, with every version written once."""
-    replica.execute(_SLOT_IS_FREE.format(replica.slot))
+    replica.await_free_slot()
     replica.sync()
     replica.assert_equal()
     versions = replica.rows("select count(*), count(distinct (id, _ab_cdc_lsn)) from history.item")
