@@ -130,6 +130,8 @@ class _Link(threading.Thread):
             self._listen(piece)
             return bool(piece)
         piece = self._server.recv(self._proxy.bytes_per_second // _PIECES_A_SECOND or _PIECE)
+        if not piece:
+            return False
         if self._left is not None and len(piece) >= self._left:
             self._client.sendall(piece[: self._left])
             piece = piece[self._left :]
@@ -139,7 +141,7 @@ class _Link(threading.Thread):
         self._client.sendall(piece)
         if self._left is not None:
             self._left -= len(piece)
-        return bool(piece) and not (self._proxy.bytes_per_second and self._pause())
+        return not (self._proxy.bytes_per_second and self._pause())
 
     def _listen(self, piece: bytes) -> None:
         """Hear what the client says, until it says what brings the fault."""
