@@ -19,6 +19,7 @@ from dvd_rental_dagster.replication.pgoutput import (
     decode_truncate,
 )
 from dvd_rental_dagster.replication.rows import PADDING_BYTES, Transactions
+from dvd_rental_dagster.replication.session import RESUME
 from dvd_rental_dagster.replication.stream import LogStream
 from dvd_rental_dagster.replication.wire import COPY_DATA, server_message
 
@@ -31,7 +32,6 @@ _XLOG_DATA = ord("w")
 _KEEPALIVE = ord("k")
 _ERROR = ord("E")
 _ROWS = frozenset({Tag.INSERT.value, Tag.UPDATE.value, Tag.DELETE.value})
-_RESUME = "Run the sync again: it goes on where it stopped."
 
 
 class LogReader:
@@ -135,7 +135,7 @@ class LogReader:
             elif buffer[message] == _KEEPALIVE:
                 self._stream.note_keepalive(bytes(buffer[message:end]))
             else:
-                raise ProtocolError(f"The log has a message of unknown kind {buffer[message]}. {_RESUME}")
+                raise ProtocolError(f"The log has a message of unknown kind {buffer[message]}. {RESUME}")
             if self._has_arrived():
                 break
         self._parsed = position
@@ -217,4 +217,4 @@ class LogReader:
     @staticmethod
     def _raise_end(kind: int, payload: bytes) -> None:
         reason = server_message(payload) if kind == _ERROR else "it sent no reason"
-        raise SlotError(f"The source ended the log stream: {reason}. {_RESUME}")
+        raise SlotError(f"The source ended the log stream: {reason}. {RESUME}")

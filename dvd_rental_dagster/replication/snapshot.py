@@ -11,11 +11,11 @@ import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 from psycopg import Connection, sql
 
-from dvd_rental_dagster.errors import DvdRentalError, SourceUnreachableError, StreamTableError
+from dvd_rental_dagster.errors import StreamTableError
 from dvd_rental_dagster.replication.array import arrays_to_json
+from dvd_rental_dagster.replication.bulk_session import BulkSession, bulk_session
 from dvd_rental_dagster.replication.column import Column, Kind
 from dvd_rental_dagster.replication.prefetch import Prefetch
-from dvd_rental_dagster.replication.session import pinned
 from dvd_rental_dagster.replication.table import Table, unfit_value
 from dvd_rental_dagster.replication.timestamps import UnfitTimestampError, with_infinities
 
@@ -68,7 +68,7 @@ def _faithful(batch: pa.RecordBatch, table: Table) -> pa.RecordBatch:
 class SnapshotReader:
     """Reads tables as an exported snapshot shows them; ``source`` is an ordinary session at the source."""
 
-    def __init__(self, source: Connection[Any], sessions: list[adbc.Connection]) -> None:
+    def __init__(self, source: Connection[Any], sessions: list[BulkSession]) -> None:
         self._source = source
         self._sessions = sessions
 
@@ -117,34 +117,23 @@ class SnapshotReader:
         return int(row[0] or 0)
 
     @staticmethod
-    def _batches(session: adbc.Connection, queries: Iterator[str], table: Table) -> Iterator[pa.RecordBatch]:
+    def _batches(session: BulkSession, queries: Iterator[str], table: Table) -> Iterator[pa.RecordBatch]:
         try:
             for query in queries:
-                with session.cursor() as cursor:
-                    cursor.execute(query)
-                    reader = cursor.fetch_record_batch()
-                    none = pa.RecordBatch.from_pylist([], schema=reader.schema)
-                    yield _faithful(none, table)
+                with session.rows(query) as reader:
+                    yield _faithful(pa.RecordBatch.from_pylist([], schema=reader.schema), table)
                     for batch in reader:
                         yield _faithful(batch, table)
         except adbc.Error as error:
-            raise _refusal(table, error) from error
+            reason = " ".join(str(error).split())
+            raise StreamTableError(
+                f"{table.stream.source_name} cannot be read: {reason}. Mend that, then run it again."
+            ) from error
 
 
 def _chained(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     yield first
     yield from rest
-
-
-def _refusal(table: Table, error: adbc.Error) -> DvdRentalError:
-    """The error for a table that could not be read to its end; one with an SQLSTATE came from the server."""
-    reason = " ".join(str(error).split())
-    if error.sqlstate and not error.sqlstate.startswith(("08", "57")):
-        return StreamTableError(f"{table.stream.source_name} cannot be read: {reason}. Mend that, then run it again.")
-    return SourceUnreachableError(
-        f"The connection to the source broke while {table.stream.source_name} was read: {reason}. "
-        "Run the sync again: it loads anew what was not loaded to the end."
-    )
 
 
 @contextmanager
@@ -155,17 +144,10 @@ def snapshot_reader(url: str, source: Connection[Any], snapshot: str) -> Iterato
         SourceUnreachableError: no connection, or it broke.
     """
     with ExitStack() as stack:
-        sessions: list[adbc.Connection] = []
+        sessions: list[BulkSession] = []
         for _ in range(_SESSIONS):
-            try:
-                session = stack.enter_context(adbc.connect(pinned(url)))
-                with session.cursor() as cursor:
-                    cursor.execute("set transaction isolation level repeatable read, read only")
-                    cursor.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(snapshot)).as_string(None))
-            except adbc.Error as error:
-                raise SourceUnreachableError(
-                    f"The source gives no session for the snapshot: {' '.join(str(error).split())}. "
-                    "Look at its max_connections and at the network between, then run it again."
-                ) from error
+            session = stack.enter_context(bulk_session(url))
+            session.execute("set transaction isolation level repeatable read, read only")
+            session.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(snapshot)).as_string(None))
             sessions.append(session)
         yield SnapshotReader(source, sessions)

@@ -10,24 +10,23 @@ from struct import Struct
 
 from psycopg import sql
 
-from dvd_rental_dagster.errors import SourceUnreachableError
 from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.replication.pgoutput import POSTGRES_EPOCH_MICROSECONDS
-from dvd_rental_dagster.replication.session import connect_replication
+from dvd_rental_dagster.replication.session import Silence, connect_replication
 from dvd_rental_dagster.replication.wire import Wire, open_wire
 
 _KEEPALIVE = Struct("!cQqB")
 _STATUS = Struct("!cQQQqB")
 _ASK_AFTER_SECONDS = 0.005
 _FEEDBACK_SECONDS = 5.0
-_SILENCE_SECONDS = 60.0
 
 
 class LogStream:
     """A running ``START_REPLICATION``: ``receive_into`` what comes, ``acknowledge`` behind every commit."""
 
-    def __init__(self, wire: Wire, start_lsn: int) -> None:
+    def __init__(self, wire: Wire, silence: Silence, start_lsn: int) -> None:
         self._wire = wire
+        self._silence = silence
         self._acknowledged = start_lsn
         self._received = start_lsn
         self._last_feedback = time.monotonic()
@@ -45,15 +44,13 @@ class LogStream:
         """
         self.keep_alive()
         size = self._wire.receive_into(space, _ASK_AFTER_SECONDS)
-        silent_since = time.monotonic()
+        if not size:
+            self._silence.heard()
         while not size:
             self._send_feedback(ask=True)
-            size = self._wire.receive_into(space, _FEEDBACK_SECONDS)
-            if not size and time.monotonic() - silent_since > _SILENCE_SECONDS:
-                raise SourceUnreachableError(
-                    f"The source has not answered for {_SILENCE_SECONDS:.0f} seconds. Look at the network between, "
-                    "then run the sync again: it goes on where it stopped."
-                )
+            size = self._wire.receive_into(space, min(_FEEDBACK_SECONDS, self._silence.limit_seconds))
+            if not size:
+                self._silence.endure()
         return size
 
     def note_keepalive(self, message: bytes) -> None:
@@ -100,4 +97,4 @@ def open_stream(url: str, slot: str, publication: str, start_lsn: int) -> Iterat
         closing(connect_replication(url)) as connection,
         closing(open_wire(connection, command.as_bytes(connection))) as wire,
     ):
-        yield LogStream(wire, start_lsn)
+        yield LogStream(wire, Silence(url, connection.info.backend_pid), start_lsn)

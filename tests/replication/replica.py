@@ -17,6 +17,13 @@ from dvd_rental_dagster.replication.destinations.duckdb_types import quoted
 from dvd_rental_dagster.replication.verification import verify
 
 PUBLICATION = "everything"
+_SLOT_IS_FREE = """
+    do $$ begin
+        while exists (select from pg_replication_slots where slot_name = '{}' and active) loop
+            perform pg_sleep(0.01);
+        end loop;
+    end $$
+"""
 
 
 @dataclass
@@ -46,6 +53,10 @@ class Replica:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(sql.SQL("create publication {} for all tables").format(sql.Identifier(PUBLICATION)))
             connection.execute("select pg_create_logical_replication_slot(%s, 'pgoutput')", (self.slot,))
+
+    def await_free_slot(self) -> None:
+        """Wait until the server has noticed that a session which broke is gone."""
+        self.execute(_SLOT_IS_FREE.format(self.slot))
 
     def sync(self, destination: Destination | None = None, **options: Any) -> SyncReport:
         return sync(
