@@ -131,8 +131,11 @@ def verify(form: FormatOption = Format.TABLE) -> None:
         for comparison in verification.comparisons
     ]  # fmt: skip
     print_rows(("stream", "source_rows", "warehouse_rows", "result", "differing_keys"), rows, form)
+    for obstacle in verification.obstacles.values():
+        err.print(obstacle, style="red", markup=False)
     if form is Format.TABLE:
-        verdict = "equal" if verification.equal else "not equal; dvd-rental resync STREAM loads a stream again"
+        unequal = "not equal; dvd-rental resync STREAM loads a stream again"
+        verdict = "equal" if verification.equal else "not all compared" if compared_are_equal else unequal
         out.print(f"At {format_lsn(verification.lsn)} source and warehouse are {verdict}.")
     if not verification.equal:
         raise typer.Exit(1)
