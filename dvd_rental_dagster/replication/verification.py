@@ -33,6 +33,11 @@ class Comparison:
         """Whether both sides hold the same rows."""
         return self.source_rows == self.warehouse_rows and not self.differing_keys
 
+    @property
+    def key_texts(self) -> tuple[str, ...]:
+        """The differing keys as people read them; the parts of one are separated by commas."""
+        return tuple(", ".join(str(part) for part in key) for key in self.differing_keys)
+
 
 @dataclass(frozen=True)
 class Verification:
