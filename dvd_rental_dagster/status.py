@@ -44,7 +44,9 @@ def _log_status(settings: Settings) -> list[tuple[str, str]]:
     place = format_lsn(slot.confirmed_flush_lsn) if slot.confirmed_flush_lsn is not None else "nowhere"
     kept = row[0] if row else "no log"
     lines = [("slot", f"{slot.name} at {place}, {slot.wal_status}, keeps {kept} of log")]
-    if slot.active_pid is None:
+    if slot.wal_status == "lost":
+        lines.append(("pending", "cannot be told: the slot is lost"))
+    elif slot.active_pid is None:
         waiting = pending(settings).streams
         lines.append(("pending", ", ".join(waiting) or "nothing"))
     else:

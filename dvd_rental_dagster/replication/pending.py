@@ -32,7 +32,7 @@ def pending_changes(
     "Replication Management Functions").
 
     Raises:
-        SlotError: the slot is missing or in use.
+        SlotError: the slot is missing, lost or in use.
         SourceUnreachableError: no connection.
     """
     query = sql.SQL(
@@ -46,6 +46,10 @@ def pending_changes(
             raise SlotError(f"Replication slot {slot} is in use: a sync is running.") from error
         except psycopg.errors.UndefinedObject as error:
             raise SlotError(f"The source has no replication slot {slot}. Run dvd-rental source prepare.") from error
+        except psycopg.errors.ObjectNotInPrerequisiteState as error:
+            raise SlotError(
+                f"Replication slot {slot} is lost: {error.diag.message_primary}. dvd-rental status names the remedy."
+            ) from error
     if len(messages) >= limit:
         return Pending(parse_lsn(messages[-1][0]), tuple(stream.name for stream in streams))
     relations: dict[bytes, tuple[str, str]] = {}

@@ -116,6 +116,23 @@ def test_what_cannot_be_compared_now_is_a_warning_that_stops_nothing(loaded: Hom
     assert "dvd-rental resync language" in (outcome.checks[language].description or "")
 
 
+def test_rows_arrive_while_a_transaction_that_stays_open_prevents_the_comparison(
+    loaded: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dvd_rental_dagster.replication.slot.SNAPSHOT_WAIT_SECONDS", 1)
+    loaded.execute("delete from payment where payment_id = (select max(payment_id) from payment)")
+    with psycopg.connect(loaded.source_url) as holder:
+        holder.execute("update language set name = name")
+        holder_pid = holder.info.backend_pid
+        outcome = run(RAW_AND_HISTORY, {PAYMENT})
+        holder.rollback()
+
+    assert outcome.success
+    assert AssetKey(["raw", "payment"]) in outcome.materialized
+    assert outcome.checks[PAYMENT].severity is AssetCheckSeverity.WARN
+    assert str(holder_pid) in (outcome.checks[PAYMENT].description or "")
+
+
 def test_a_dropped_slot_is_a_red_check_that_names_the_remedy(loaded: Home) -> None:
     loaded.execute("select pg_drop_replication_slot('airbyte_slot')")
     shown = " ".join(loaded.cli("status").split())

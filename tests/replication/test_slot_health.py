@@ -16,6 +16,7 @@ from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestin
 from dvd_rental_dagster.replication.findings import Finding, Limits, Severity, Subject, judge
 from dvd_rental_dagster.replication.health import SlotHealth, read_health
 from dvd_rental_dagster.replication.ledger import Ledger
+from dvd_rental_dagster.replication.pending import pending_changes
 from dvd_rental_dagster.replication.stream import open_stream
 from dvd_rental_dagster.source.binaries import Binaries
 from dvd_rental_dagster.source.cluster import SUPERUSER
@@ -211,6 +212,8 @@ def test_a_lost_slot_is_an_error_and_a_sync_leaves_the_warehouse_as_it_is(tight:
     found = judged(health_of(tight))[Subject.WAL_STATUS]
     with pytest.raises(SlotError, match="lost"):
         tight.sync()
+    with pytest.raises(SlotError, match="lost"):
+        pending_changes(tight.url, tight.streams, publication=PUBLICATION, slot=tight.slot)
 
     assert not found.passed
     assert found.severity is Severity.ERROR
