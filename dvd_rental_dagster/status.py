@@ -63,7 +63,7 @@ def _findings(settings: Settings) -> list[tuple[str, str]]:
     return [
         (f"{finding.severity.value}: {finding.subject.value}", finding.message)
         for finding in findings
-        if not finding.passed
+        if finding.severity is not None
     ]
 
 

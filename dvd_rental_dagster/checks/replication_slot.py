@@ -23,12 +23,6 @@ _DESCRIPTIONS = {
     Subject.RETAINED_WAL: "The log that the source keeps for the slot lies within its limit.",
     Subject.LONGEST_TRANSACTION: "No open transaction has held up the log for longer than its limit.",
 }
-_MEASURED = {
-    Subject.WAL_STATUS: "safe_wal_bytes",
-    Subject.LAG: "lag_bytes",
-    Subject.RETAINED_WAL: "retained_bytes",
-    Subject.LONGEST_TRANSACTION: "seconds",
-}
 _SEVERITIES = {Severity.WARN: AssetCheckSeverity.WARN, Severity.ERROR: AssetCheckSeverity.ERROR}
 _AFTER_THE_STREAMS = {"dagster/priority": "-1"}
 """In a run with the streams the checks see what the sync left; they run, too, when the sync failed."""
@@ -58,22 +52,19 @@ def slot_health() -> Iterator[AssetCheckResult]:
 
 
 def _unread(subject: Subject, error: DvdRentalError) -> Finding:
-    return Finding(subject, passed=False, severity=Severity.ERROR, measured=None, message=str(error))
+    return Finding(subject, Severity.ERROR, str(error), {})
 
 
 def _unloaded(subject: Subject) -> Finding:
-    return Finding(
-        subject, passed=True, severity=Severity.WARN, measured=None, message="Nothing was loaded through the slot yet."
-    )
+    return Finding(subject, None, "Nothing was loaded through the slot yet.", {})
 
 
 def _result(finding: Finding) -> AssetCheckResult:
-    measured = {} if finding.measured is None else {_MEASURED[finding.subject]: finding.measured}
     return AssetCheckResult(
         asset_key=SLOT_KEY,
         check_name=finding.subject.value,
         passed=finding.passed,
-        severity=_SEVERITIES[finding.severity],
+        severity=_SEVERITIES[finding.severity or Severity.ERROR],
         description=finding.message,
-        metadata=measured,
+        metadata=finding.numbers,
     )

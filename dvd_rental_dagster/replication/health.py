@@ -111,13 +111,11 @@ class SlotHealth:
         return max(self.read_at - self.ledger.extracted_at, 0) / 1_000_000
 
     @property
-    def has_gap(self) -> bool:
-        """Whether the slot stands beyond the ledger: what lies between was never loaded, and is gone."""
-        return (
-            self.ledger is not None
-            and self.confirmed_flush_lsn is not None
-            and self.confirmed_flush_lsn > self.ledger.lsn
-        )
+    def gap(self) -> tuple[int, int] | None:
+        """From the ledger's place to the slot's, where that is further; what lies between is gone."""
+        if self.ledger is None or self.confirmed_flush_lsn is None or self.confirmed_flush_lsn <= self.ledger.lsn:
+            return None
+        return self.ledger.lsn, self.confirmed_flush_lsn
 
     @property
     def is_lost(self) -> bool:
