@@ -1,4 +1,4 @@
-"""What to think of a slot's health: four findings, each a number, a verdict, and what to do about it."""
+"""What to think of a slot's health: four findings, each a verdict, its numbers, and what to do about it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ class Subject(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad a finding that did not pass is: something to look at, or something that breaks replication."""
+    """How bad a finding is: something to look at, or something that breaks replication."""
 
     WARN = "warn"
     ERROR = "error"
@@ -38,7 +38,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Finding:
-    """One verdict; ``numbers`` are what was measured and its limits, each named with its unit."""
+    """One verdict: no severity when all is well. ``numbers`` are what was measured and its limits, named with units."""
 
     subject: Subject
     severity: Severity | None
