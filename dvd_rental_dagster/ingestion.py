@@ -91,9 +91,9 @@ def slot_findings(settings: Settings, *, wait_seconds: float = 30) -> tuple[Find
     with connect(source_url(settings, local=True)) as connection:
         health = read_health(connection, settings.slot, read_ledger)
     limits = Limits(
-        lag_bytes=settings.limit_lag,
+        lag_bytes=int(settings.limit_lag),
         lag_seconds=settings.limit_lag_seconds,
-        retained_bytes=settings.limit_retained_wal,
+        retained_bytes=int(settings.limit_retained_wal),
         transaction_seconds=settings.limit_transaction_seconds,
     )
     return judge(health, limits)
