@@ -126,13 +126,16 @@ def verify(form: FormatOption = Format.TABLE) -> None:
         (
             comparison.stream, comparison.source_rows, comparison.warehouse_rows,
             "equal" if comparison.equal else "differs",
-            "; ".join(", ".join(str(part) for part in key) for key in comparison.differing_keys),
+            "; ".join(comparison.key_texts),
         )
         for comparison in verification.comparisons
     ]  # fmt: skip
     print_rows(("stream", "source_rows", "warehouse_rows", "result", "differing_keys"), rows, form)
+    for obstacle in verification.obstacles.values():
+        err.print(obstacle, style="red", markup=False)
     if form is Format.TABLE:
-        verdict = "equal" if verification.equal else "not equal; dvd-rental resync STREAM loads a stream again"
+        compared_equal = all(comparison.equal for comparison in verification.comparisons)
+        verdict = "equal" if compared_equal else "not equal; dvd-rental resync STREAM loads a stream again"
         out.print(f"At {format_lsn(verification.lsn)} source and warehouse are {verdict}.")
     if not verification.equal:
         raise typer.Exit(1)
@@ -202,7 +205,7 @@ def query(
 
 @app.command()
 def status(form: FormatOption = Format.TABLE) -> None:
-    """Show the source, the slot, the warehouse and what was published.
+    """Show the source, the slot, the warehouse and what was published, and what needs looking after.
 
     Example: `dvd-rental status`
     """

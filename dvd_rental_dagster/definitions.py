@@ -8,6 +8,7 @@ from dvd_rental_dagster.assets.references import with_code_references
 from dvd_rental_dagster.assets.transformation import report_keys, transformation_assets
 from dvd_rental_dagster.automation.jobs import every_five_minutes, everything
 from dvd_rental_dagster.automation.log_sensor import source_log
+from dvd_rental_dagster.checks.replication_slot import replication_slot, slot_health
 from dvd_rental_dagster.settings import load_settings
 from dvd_rental_dagster.transformation.project import check_streams
 
@@ -16,7 +17,8 @@ models = transformation_assets(load_settings())
 published = publication_assets(report_keys(models))
 
 defs = Definitions(
-    assets=with_code_references([*source_tables, *ingestion_assets, models, published]),
+    assets=with_code_references([*source_tables, replication_slot, *ingestion_assets, models, published]),
+    asset_checks=[slot_health],
     jobs=[everything],
     schedules=[every_five_minutes],
     sensors=[source_log],

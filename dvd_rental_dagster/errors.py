@@ -51,6 +51,10 @@ class SlotError(ReplicationError):
     """The slot is missing, lost, in use or not the one the ledger knows."""
 
 
+class SnapshotError(SlotError):
+    """No snapshot can be taken now: an open transaction is in the way, or every slot is taken."""
+
+
 class PublicationError(ReplicationError):
     """The publication is missing or does not hold a stream."""
 

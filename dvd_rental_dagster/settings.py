@@ -4,7 +4,7 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dvd_rental_dagster.catalog import STREAMS, Stream, load_catalog
@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     publication: str = "airbyte_publication"
     slot: str = "airbyte_slot"
     max_slot_wal_keep_size: str = "4GB"
+
+    limit_lag: ByteSize = ByteSize(1 << 30)
+    limit_lag_seconds: int = Field(default=1800, ge=1)
+    limit_retained_wal: ByteSize = ByteSize(2 << 30)
+    limit_transaction_seconds: int = Field(default=900, ge=1)
 
     @field_validator("home", "dump", "catalog")
     @classmethod

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from dvd_rental_dagster.ingestion import pending
+from dvd_rental_dagster.errors import WarehouseBusyError
+from dvd_rental_dagster.ingestion import pending, slot_findings
 from dvd_rental_dagster.publication import published_warehouse, recorded_build
 from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.replication.session import connect
@@ -24,6 +25,7 @@ def read_status(settings: Settings) -> list[tuple[str, str]]:
     if settings.source_url is not None or embedded_server(settings).is_running():
         lines.append(("source", without_password(source_url(settings))))
         lines += _log_status(settings)
+        lines += _findings(settings)
     else:
         lines.append(("source", "down; dvd-rental up starts it"))
     return [*lines, *_warehouse_status(settings)]
@@ -42,12 +44,27 @@ def _log_status(settings: Settings) -> list[tuple[str, str]]:
     place = format_lsn(slot.confirmed_flush_lsn) if slot.confirmed_flush_lsn is not None else "nowhere"
     kept = row[0] if row else "no log"
     lines = [("slot", f"{slot.name} at {place}, {slot.wal_status}, keeps {kept} of log")]
-    if slot.active_pid is None:
+    if slot.wal_status == "lost":
+        lines.append(("pending", "cannot be told: the slot is lost"))
+    elif slot.active_pid is None:
         waiting = pending(settings).streams
         lines.append(("pending", ", ".join(waiting) or "nothing"))
     else:
         lines.append(("pending", f"a sync is running (server process {slot.active_pid})"))
     return lines
+
+
+def _findings(settings: Settings) -> list[tuple[str, str]]:
+    """What is not as it should be with the slot; nothing while a run goes on, which looks at it itself."""
+    try:
+        findings = slot_findings(settings, wait_seconds=0)
+    except WarehouseBusyError:
+        return [("checks", "not looked at: another process writes to the warehouse")]
+    return [
+        (f"{finding.severity.value}: {finding.subject.value}", finding.message)
+        for finding in findings
+        if finding.severity is not None
+    ]
 
 
 def _warehouse_status(settings: Settings) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from dagster import (
+    AssetCheckResult,
     AssetExecutionContext,
     AssetMaterialization,
     AssetsDefinition,
@@ -15,6 +16,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 
 from dvd_rental_dagster.assets.keys import history_key, raw_key, source_key
 from dvd_rental_dagster.catalog import STREAMS, Stream
+from dvd_rental_dagster.checks.reconciliation import failure, reconcile, reconciliation_specs
 from dvd_rental_dagster.ingestion import sync_source
 from dvd_rental_dagster.progress import listener
 from dvd_rental_dagster.replication import StreamReport, SyncReport
@@ -62,15 +64,20 @@ source_tables: list[AssetSpec] = [_source_spec(stream) for stream in STREAMS]
 @multi_asset(
     name="streams",
     specs=[spec for stream in STREAMS for spec in _stream_specs(stream)],
+    check_specs=reconciliation_specs,
     can_subset=True,
     pool=WAREHOUSE_POOL,
 )
-def streams(context: AssetExecutionContext) -> Iterator[MaterializeResult[None] | Output[None] | AssetMaterialization]:
-    """Carry what is pending in the log into ``raw`` and ``history``.
+def streams(
+    context: AssetExecutionContext,
+) -> Iterator[MaterializeResult[None] | Output[None] | AssetMaterialization | AssetCheckResult]:
+    """Carry what is pending in the log into ``raw`` and ``history``, and compare with the source where selected.
 
     The log is one, so all its streams move together; a stream outside the selection that moved is reported too.
     """
-    report = sync_source(load_settings(), progress=listener())
+    settings = load_settings()
+    report = sync_source(settings, progress=listener())
+    checks = reconcile(settings, context.selected_asset_check_keys, report, listener())
     context.log.info(
         f"{report.rows} rows in {len(report.changed)} streams, log up to {format_lsn(report.end_lsn)}, "
         f"{report.seconds:.2f} s"
@@ -88,6 +95,9 @@ def streams(context: AssetExecutionContext) -> Iterator[MaterializeResult[None] 
                 )
             elif selected:
                 yield _nothing(key.to_python_identifier())
+    yield from checks
+    if differing := failure(checks):
+        raise differing
 
 
 def _nothing(output_name: str) -> Output[None]:

@@ -20,5 +20,6 @@ def history_key(stream: str) -> AssetKey:
     return AssetKey(["history", stream])
 
 
+SLOT_KEY = AssetKey(["source", "replication_slot"])
 PUBLISHED_KEY = AssetKey(["published", "warehouse"])
 STREAM_KEYS = tuple(key(name) for name in STREAM_NAMES for key in (raw_key, history_key))

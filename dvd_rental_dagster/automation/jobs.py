@@ -4,7 +4,7 @@ from dagster import AssetSelection, DefaultScheduleStatus, ScheduleDefinition, d
 
 everything = define_asset_job(
     "everything",
-    selection=AssetSelection.all(),
+    selection=AssetSelection.all() | AssetSelection.all_asset_checks(),
     description="From the source's log to what people read: streams, models, checks, publication.",
 )
 

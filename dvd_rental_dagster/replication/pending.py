@@ -33,7 +33,7 @@ def pending_changes(
     """Look at the log behind the slot's place; beyond ``limit`` changes every stream counts as changed.
 
     Raises:
-        SlotError: the slot is missing or in use.
+        SlotError: the slot is missing, lost or in use.
         SourceUnreachableError: no connection.
     """
     with connect(source_url) as connection:
@@ -79,6 +79,10 @@ def _peek(connection: Connection[Any], streams: Sequence[Stream], publication: s
         raise SlotError(f"Replication slot {slot} is in use: a sync is running.") from error
     except psycopg.errors.UndefinedObject as error:
         raise SlotError(f"The source has no replication slot {slot}. Run dvd-rental source prepare.") from error
+    except psycopg.errors.ObjectNotInPrerequisiteState as error:
+        raise SlotError(
+            f"Replication slot {slot} is lost: {error.diag.message_primary}. dvd-rental status names the remedy."
+        ) from error
     if len(messages) >= limit:
         return Pending(parse_lsn(messages[-1][0]), tuple(stream.name for stream in streams))
     names = _changed(messages)

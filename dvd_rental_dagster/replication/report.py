@@ -31,6 +31,18 @@ class StreamReport:
         """Whether the sync wrote anything for the stream; a full load of an empty table counts."""
         return self.snapshot is not None or self.evolved or self.rows > 0
 
+    def add(self, later: "StreamReport") -> None:
+        """Count in what a later sync did for the stream."""
+        if later.snapshot is not None:
+            self.snapshot = (self.snapshot or 0) + later.snapshot
+        self.inserted += later.inserted
+        self.updated += later.updated
+        self.deleted += later.deleted
+        self.truncated += later.truncated
+        self.evolved |= later.evolved
+        self.lsn = max(self.lsn, later.lsn)
+        self.seconds += later.seconds
+
 
 @dataclass
 class SyncReport:
@@ -52,3 +64,12 @@ class SyncReport:
     def rows(self) -> int:
         """Rows loaded and changed over all streams."""
         return sum(report.rows for report in self.streams.values())
+
+    def add(self, later: "SyncReport") -> None:
+        """Count in a later sync of the same streams, as if the two had been one."""
+        self.sync_id = later.sync_id
+        self.end_lsn = later.end_lsn
+        self.seconds += later.seconds
+        self.transactions += later.transactions
+        for name, stream in later.streams.items():
+            self.streams[name].add(stream)

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
-from dvd_rental_dagster.errors import PublicationError, SlotError
+from dvd_rental_dagster.errors import PublicationError, SlotError, SnapshotError
 from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity
 from dvd_rental_dagster.replication.lsn import format_lsn, parse_lsn
 from dvd_rental_dagster.replication.session import connect_replication
@@ -252,7 +252,7 @@ def exported_snapshot(url: str, connection: Connection[Any], slot: str) -> Itera
     the stream then starts at the snapshot's LSN. The snapshot lives as long as the context.
 
     Raises:
-        SlotError: no slot is free, or a transaction that writes has been open for too long.
+        SnapshotError: no slot is free, or a transaction that writes has been open for too long.
     """
     name = f"{slot}_snapshot_{os.getpid()}"
     with closing(connect_replication(url, lock_timeout=f"{SNAPSHOT_WAIT_SECONDS}s")) as exporter:
@@ -263,12 +263,12 @@ def exported_snapshot(url: str, connection: Connection[Any], slot: str) -> Itera
         try:
             row = exporter.execute(command).fetchone()
         except psycopg.errors.LockNotAvailable as error:
-            raise SlotError(
+            raise SnapshotError(
                 f"A snapshot waits for transactions that were open when it began: {_writers(connection)}. "
                 "Let them end, or end them with select pg_terminate_backend(PID); then run it again."
             ) from error
         except psycopg.errors.ConfigurationLimitExceeded as error:
-            raise SlotError(
+            raise SnapshotError(
                 "The source has no free replication slot for the snapshot. Raise max_replication_slots, or drop a slot "
                 "that nobody needs (select slot_name, active from pg_replication_slots)."
             ) from error

@@ -1,14 +1,15 @@
 """Source and warehouse compared at one place of the log: count and checksum a stream, then the keys that differ."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from dvd_rental_dagster.catalog import Stream, SyncMode
-from dvd_rental_dagster.errors import LedgerError, StreamTableError
+from dvd_rental_dagster.errors import LedgerError
 from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.replication.column import TypeCatalog
 from dvd_rental_dagster.replication.destinations import Destination
+from dvd_rental_dagster.replication.report import SyncReport
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import exported_snapshot
 from dvd_rental_dagster.replication.snapshot import SnapshotReader, snapshot_reader
@@ -32,18 +33,28 @@ class Comparison:
         """Whether both sides hold the same rows."""
         return self.source_rows == self.warehouse_rows and not self.differing_keys
 
+    @property
+    def key_texts(self) -> tuple[str, ...]:
+        """The differing keys as people read them; the parts of one are separated by commas."""
+        return tuple(", ".join(str(part) for part in key) for key in self.differing_keys)
+
 
 @dataclass(frozen=True)
 class Verification:
-    """All streams, compared at ``lsn``."""
+    """Streams compared at ``lsn``.
+
+    ``obstacles`` tells of streams that could not be compared why, ``report`` what the warehouse took to get to ``lsn``.
+    """
 
     lsn: int
     comparisons: tuple[Comparison, ...]
+    obstacles: dict[str, str]
+    report: SyncReport
 
     @property
     def equal(self) -> bool:
-        """Whether every stream is the same on both sides."""
-        return all(comparison.equal for comparison in self.comparisons)
+        """Whether every stream was compared and is the same on both sides."""
+        return not self.obstacles and all(comparison.equal for comparison in self.comparisons)
 
 
 def verify(
@@ -53,25 +64,31 @@ def verify(
     *,
     publication: str,
     slot: str,
+    only: Collection[str] | None = None,
     progress: Progress = silent,
 ) -> Verification:
     """Bring the destination to exactly one snapshot of the source, and compare the two.
 
-    Streams in mode ``incremental_append`` hold versions, not rows, and are left out.
+    Only the streams of these names are compared, all when ``only`` is none. Those in mode ``incremental_append`` hold
+    versions, not rows, and are left out. A table whose columns changed with no change of a row since has an obstacle.
 
     Raises:
         LedgerError: nothing was loaded yet.
-        StreamTableError: a table's columns are others than the warehouse's.
+        SnapshotError: no snapshot can be taken now.
         ReplicationError: the log cannot be read up to the snapshot.
         SourceUnreachableError: the source cannot be reached.
     """
-    compared = [stream for stream in streams if stream.mode is SyncMode.INCREMENTAL_DEDUPED_HISTORY]
+    compared = [
+        stream
+        for stream in streams
+        if stream.mode is SyncMode.INCREMENTAL_DEDUPED_HISTORY and (only is None or stream.name in only)
+    ]
     with connect(source_url) as source, exported_snapshot(source_url, source, slot) as snapshot:
         with destination:
             ledger = destination.read_ledger()
         if ledger is None or not all(stream.name in ledger.streams for stream in compared):
             raise LedgerError("The warehouse does not hold every stream yet. Load it first: dvd-rental sync.")
-        sync(
+        report = sync(
             source_url,
             destination,
             streams,
@@ -83,17 +100,18 @@ def verify(
         with destination, snapshot_reader(source_url, source, snapshot.name) as reader:
             ledger = destination.read_ledger() or ledger
             types = TypeCatalog(source)
-            comparisons = []
+            comparisons, obstacles = [], {}
             for number, stream in enumerate(compared):
                 progress(f"Comparing {stream.name}", number, len(compared))
                 table = read_table(source, types, stream, publication)
                 if table.columns != ledger.streams[stream.name].columns:
-                    raise StreamTableError(
+                    obstacles[stream.name] = (
                         f"The columns of {stream.source_name} changed, and the log tells so with the next change of a "
                         f"row. Verify again after that, or load the stream again: dvd-rental resync {stream.name}."
                     )
-                comparisons.append(_compare(destination, reader, table))
-    return Verification(snapshot.lsn, tuple(comparisons))
+                else:
+                    comparisons.append(_compare(destination, reader, table))
+    return Verification(snapshot.lsn, tuple(comparisons), obstacles, report)
 
 
 def _compare(destination: Destination, reader: SnapshotReader, table: Table) -> Comparison:

@@ -10,7 +10,7 @@ from conftest import Home
 from dagster import build_sensor_context
 
 from dvd_rental_dagster.automation.log_sensor import _below
-from dvd_rental_dagster.catalog import STREAMS, Stream, SyncMode, dump_catalog
+from dvd_rental_dagster.catalog import STREAM_NAMES, STREAMS, Stream, SyncMode, dump_catalog
 from dvd_rental_dagster.errors import CatalogError, GraphError
 from dvd_rental_dagster.settings import Settings
 from dvd_rental_dagster.source.cluster import OWNER
@@ -102,4 +102,7 @@ def test_the_graph_refuses_a_catalog_that_is_not_there(settings: Settings, tmp_p
 
 
 def test_a_change_of_a_stream_outside_the_graph_asks_for_a_run_of_everything() -> None:
-    assert _below(build_sensor_context(), ("payment", "more")) is None
+    from dvd_rental_dagster.definitions import defs  # noqa: PLC0415
+
+    with build_sensor_context(repository_def=defs.get_repository_def()) as context:
+        assert _below(context, ("payment", "more")) == _below(context, STREAM_NAMES) != _below(context, ("payment",))

@@ -48,6 +48,7 @@ def test_a_run_killed_at_any_moment_and_started_again_ends_with_raw_equal_to_the
 def test_dagster_materializes_everything_from_a_fresh_checkout(empty_home: Home) -> None:
     done = empty_home.run("dagster", "asset", "materialize", "--select", "*", "-m", "dvd_rental_dagster.definitions")
     assert "RUN_SUCCESS" in done.stderr
+    assert "Asset check 'reconciliation' on 'raw/payment' passed" in done.stderr
     with duckdb.connect(empty_home.published, read_only=True) as warehouse:
         counted = warehouse.execute("select sum(payments) from reports.rpt_revenue_monthly").fetchall()
     with psycopg.connect(empty_home.source_url) as source:

@@ -51,6 +51,14 @@ def test_it_asks_for_just_the_stream_that_changed_and_what_lies_below_it(watched
     assert AssetKey(["marts", "dim_film"]) not in selected
 
 
+def test_it_leaves_out_the_comparison_with_the_source_and_keeps_dbts_tests(watched: Home) -> None:
+    delete_a_payment(watched)
+    outcome, _ = evaluate(DagsterInstance.ephemeral())
+    assert isinstance(outcome, RunRequest)
+    assert outcome.asset_check_keys
+    assert {key.asset_key.path[0] for key in outcome.asset_check_keys} == {"staging", "marts", "reports"}
+
+
 def test_it_asks_at_most_once_an_lsn(watched: Home) -> None:
     delete_a_payment(watched)
     instance = DagsterInstance.ephemeral()
