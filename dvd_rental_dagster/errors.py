@@ -87,3 +87,66 @@ class WarehouseBusyError(WarehouseError):
 
 class GraphError(DvdRentalError):
     """Something about dbt or Dagster."""
+
+
+# Airbyte; what the server said is part of the message.
+
+
+class AirbyteError(DvdRentalError):
+    """Something about the Airbyte server, or about what it answered."""
+
+
+class AirbyteUnreachableError(AirbyteError):
+    """No server answers at DVD_RENTAL_AIRBYTE_URL, or not in time, or it is out of order."""
+
+
+class AirbyteUncertainError(AirbyteUnreachableError):
+    """The answer to a request that makes something was lost, and what it makes was not found."""
+
+
+class AirbyteAccessError(AirbyteError):
+    """The server does not know the credentials, or they are not allowed to do this."""
+
+
+class AirbyteNotFoundError(AirbyteError):
+    """The server has nothing of this id."""
+
+
+class AirbyteConflictError(AirbyteError):
+    """Something else is under way on the server that excludes the request."""
+
+
+class AirbyteRefusedError(AirbyteError):
+    """The server understood the request and refuses it."""
+
+
+class AirbyteAnswerError(AirbyteError):
+    """The answer is not what the public API's contract says."""
+
+
+class ProvisioningError(AirbyteError):
+    """What is on the server cannot be told from, or turned into, what the settings ask for."""
+
+
+class JobError(AirbyteError):
+    """A sync of Airbyte did not do its work."""
+
+
+class JobFailedError(JobError):
+    """The job ended as failed."""
+
+
+class JobCancelledError(JobError):
+    """Somebody cancelled the job."""
+
+
+class JobVanishedError(JobError):
+    """The server does not know the job any more."""
+
+
+class JobOverdueError(JobError):
+    """The job still goes on when the time for it is over."""
+
+
+class JobEmptyError(JobError):
+    """The job ended as succeeded and moved nothing, although changes waited in the source."""

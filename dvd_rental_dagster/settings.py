@@ -3,8 +3,10 @@
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
+from uuid import UUID
 
-from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dvd_rental_dagster.catalog import STREAMS, Stream, load_catalog
@@ -27,12 +29,83 @@ class Warehouse(StrEnum):
     SNOWFLAKE = "snowflake"
 
 
+class AirbyteDestination(StrEnum):
+    """What Airbyte writes into."""
+
+    SNOWFLAKE = "snowflake"
+    POSTGRES = "postgres"
+    LOCAL_JSON = "local_json"
+
+
+class _Group(BaseModel):
+    """Settings that share the first word of their names."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    @field_validator("*")
+    @classmethod
+    def _absolute(cls, value: object) -> object:
+        return value.expanduser().absolute() if isinstance(value, Path) else value
+
+
+class AirbyteSettings(_Group):
+    """``DVD_RENTAL_AIRBYTE_*``: the server, and what is provisioned on it."""
+
+    url: str = "http://localhost:8000"
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    workspace_id: UUID | None = None
+
+    name: str = Field(default="dvd_rental", min_length=1)
+    destination: AirbyteDestination = AirbyteDestination.SNOWFLAKE
+    history: bool = True
+    history_publication: str = "airbyte_history_publication"
+    history_slot: str = "airbyte_history_slot"
+    schedule: Literal["manual", "cron"] = "manual"
+    cron: str = "0 */5 * * * ?"
+
+    source_host: str | None = None
+    source_port: int | None = Field(default=None, ge=1, le=65535)
+    source_ssl_mode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = None
+    source_ca_file: Path | None = None
+    initial_waiting_seconds: int = Field(default=120, ge=120, le=2400)
+    heartbeat_query: str | None = None
+
+    tunnel_host: str | None = None
+    tunnel_port: int = Field(default=22, ge=1, le=65535)
+    tunnel_user: str | None = None
+    tunnel_key_file: Path | None = None
+    tunnel_password: SecretStr | None = None
+
+    postgres_url: SecretStr | None = None
+    local_json_path: str = Field(default="/local/dvd_rental", pattern="^/local(/|$)")
+
+    cancel: bool = False
+    sync_limit_seconds: int = Field(default=21600, ge=1)
+
+
+class SnowflakeSettings(_Group):
+    """``DVD_RENTAL_SNOWFLAKE_*``: the account, and who writes to it."""
+
+    account: str | None = None
+    role: str = "AIRBYTE_ROLE"
+    warehouse: str = "AIRBYTE_WAREHOUSE"
+    database: str = "DVD_RENTAL"
+    user: str | None = None
+    password: SecretStr | None = None
+    private_key_file: Path | None = None
+    private_key_passphrase: SecretStr | None = None
+
+
 class Settings(BaseSettings):
     """Every setting, read from ``DVD_RENTAL_*`` and the project's ``.env``; ``.env.example`` lists them."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DVD_RENTAL_", env_file=PROJECT_ROOT / ".env", env_ignore_empty=True, extra="ignore", frozen=True
-    )
+        env_prefix="DVD_RENTAL_", env_file=PROJECT_ROOT / ".env", env_ignore_empty=True, extra="ignore", frozen=True,
+        env_nested_delimiter="_", env_nested_max_split=1,
+    )  # fmt: skip
 
     home: Path = PROJECT_ROOT / ".dvd_rental"
     engine: Engine = Engine.EMBEDDED
@@ -54,6 +127,9 @@ class Settings(BaseSettings):
     limit_lag_seconds: int = Field(default=1800, ge=1)
     limit_retained_wal: ByteSize = ByteSize(2 << 30)
     limit_transaction_seconds: int = Field(default=900, ge=1)
+
+    airbyte: AirbyteSettings = AirbyteSettings()
+    snowflake: SnowflakeSettings = SnowflakeSettings()
 
     @field_validator("home", "dump", "catalog")
     @classmethod
