@@ -80,6 +80,7 @@ class AirbyteSettings(_Group):
     tunnel_password: SecretStr | None = None
 
     postgres_url: SecretStr | None = None
+    postgres_ca_file: Path | None = None
     local_json_path: str = Field(default="/local/dvd_rental", pattern="^/local(/|$)")
 
     cancel: bool = False

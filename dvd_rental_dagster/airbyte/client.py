@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import httpx
 
@@ -33,7 +33,6 @@ from dvd_rental_dagster.errors import AirbyteAnswerError, AirbyteError, AirbyteU
 _PAGE = 100
 """The most that the API gives at once."""
 
-_Found = TypeVar("_Found")
 _log = logging.getLogger(__name__)
 
 
@@ -151,8 +150,8 @@ class AirbyteClient:
         self._repeat(_Request("DELETE", path))
 
     def create(
-        self, path: str, body: Mapping[str, Any], look: Callable[[], _Found | None], *, slow: bool = False
-    ) -> dict[str, Any] | _Found:
+        self, path: str, body: Mapping[str, Any], look: Callable[[], dict[str, Any] | None], *, slow: bool = False
+    ) -> dict[str, Any]:
         """Make something, once.
 
         Args:
@@ -198,6 +197,8 @@ class AirbyteClient:
             outcome = self._attempt(request)
             if isinstance(outcome, httpx.Response) and not is_passing(outcome):
                 return self._checked(outcome, request)
+            if request.slow and isinstance(outcome, httpx.ReadTimeout):
+                break  # the server has looked into the source for long enough
             if attempt + 1 < self.backoff.attempts:
                 self._wait(attempt, outcome, request)
         raise self._error(outcome, request)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Clock:
-    """Seconds since some instant, waiting for seconds, and chance from 0 to 1, which spreads what clients do at once."""
+    """Seconds since some instant, waiting for seconds, and chance from 0 to 1, which keeps clients apart."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep

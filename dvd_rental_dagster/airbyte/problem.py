@@ -31,7 +31,7 @@ _ERRORS: dict[int, tuple[type[AirbyteError], str]] = {
 }
 _REFUSED: tuple[type[AirbyteError], str] = (
     AirbyteRefusedError,
-    "Mend what the server names, then run the command again",
+    "Mend what the server names, then try again",
 )
 _PASSING: tuple[type[AirbyteError], str] = (AirbyteUnreachableError, "Try again later, and look into the server's log")
 _PASSING_STATUS = frozenset({408, 429})

@@ -7,6 +7,7 @@ COMMANDS = [
     ("up",), ("down",), ("status",), ("sync",), ("verify",), ("resync",), ("run",), ("ui",), ("query",), ("reset",),
     ("source", "url"), ("source", "restore"), ("source", "generate"), ("source", "prepare"), ("source", "fill"),
     ("catalog", "discover"), ("catalog", "show"),
+    ("airbyte", "prepare"), ("airbyte", "plan"), ("airbyte", "apply"), ("airbyte", "destroy"),
 ]  # fmt: skip
 
 

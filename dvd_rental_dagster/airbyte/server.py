@@ -1,0 +1,58 @@
+"""The server that the settings name."""
+
+from dvd_rental_dagster.airbyte.address import address
+from dvd_rental_dagster.airbyte.authentication import Application, User
+from dvd_rental_dagster.airbyte.client import AirbyteClient
+from dvd_rental_dagster.airbyte.inventory import Inventory
+from dvd_rental_dagster.airbyte.provisioning import Provisioning
+from dvd_rental_dagster.airbyte.wanted import wanted
+from dvd_rental_dagster.errors import SettingsError
+from dvd_rental_dagster.settings import AirbyteSettings, Settings
+
+
+def open_client(options: AirbyteSettings) -> AirbyteClient:
+    """A client of the server; nothing is sent yet.
+
+    Raises:
+        SettingsError: the address is none, or the credentials are half set or set twice.
+    """
+    return AirbyteClient(address(options.url), credentials(options))
+
+
+def credentials(options: AirbyteSettings) -> Application | User | None:
+    """Who we are to the server; None where it asks for nobody.
+
+    Raises:
+        SettingsError: the credentials are half set, or set in both ways.
+    """
+    if (options.client_id is None) != (options.client_secret is None):
+        raise SettingsError(
+            "Half of Airbyte's credentials are set. Set both DVD_RENTAL_AIRBYTE_CLIENT_ID and "
+            "DVD_RENTAL_AIRBYTE_CLIENT_SECRET."
+        )
+    if (options.username is None) != (options.password is None):
+        raise SettingsError(
+            "Half of Airbyte's credentials are set. Set both DVD_RENTAL_AIRBYTE_USERNAME and "
+            "DVD_RENTAL_AIRBYTE_PASSWORD."
+        )
+    if options.client_id is not None and options.client_secret is not None:
+        if options.username is not None:
+            raise SettingsError(
+                "Airbyte's credentials are set twice. Keep DVD_RENTAL_AIRBYTE_CLIENT_ID and _CLIENT_SECRET, or "
+                "DVD_RENTAL_AIRBYTE_USERNAME and _PASSWORD on an older server."
+            )
+        return Application(options.client_id, options.client_secret)
+    if options.username is not None and options.password is not None:
+        return User(options.username, options.password)
+    return None
+
+
+def provisioning(client: AirbyteClient, settings: Settings, source_url: str) -> Provisioning:
+    """The workspace and what is wanted in it; ``source_url`` is that of the role that captures changes.
+
+    Raises:
+        SettingsError: a setting that something wanted needs is missing.
+        AirbyteError: the workspace is not found.
+    """
+    desire = wanted(settings, source_url)
+    return Provisioning(client, Inventory(client, settings.airbyte.workspace_id), desire)
