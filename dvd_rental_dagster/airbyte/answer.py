@@ -117,6 +117,12 @@ class Job(Answer):
         return self.status in _ENDED
 
 
+class Jobs(Answer):
+    """A page of jobs."""
+
+    data: tuple[Job, ...]
+
+
 _Answer = TypeVar("_Answer", bound=Answer)
 
 
