@@ -1,0 +1,349 @@
+"""A server that speaks Airbyte's public API, remembers what it was told, and fails when it is asked to.
+
+Every request and every answer is held against the contract. What the contract does not say is done as Airbyte does it:
+types are taken out of configurations and secrets masked, a cron expression is answered with its time zone, the last
+page of a list is an empty one, and a second sync of a connection is refused.
+"""
+
+import json
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from contract import PREFIX, Contract
+
+from dvd_rental_dagster.catalog import STREAMS
+
+CLIENT_ID = "3f1a"
+CLIENT_SECRET = "the-client-secret"
+LOCAL_JSON = "a625d593-bba5-4a1c-a53d-2d246268a816"
+LIVE = {"pending", "queued", "running", "incomplete"}
+MASK = "**********"
+SECRETS = {"password", "ssh_key", "tunnel_user_password", "private_key", "private_key_password", "ca_certificate"}
+DEDUPED = "incremental_deduped_history"
+
+
+@dataclass
+class Answer:
+    """A status with a body; ``after`` the work was done, or instead of it."""
+
+    status: int
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    after: bool = False
+    checked: bool = True
+
+
+@dataclass
+class Silence:
+    """No answer until the client goes, or the connection ends at once."""
+
+    ends: bool
+    after: bool = False
+
+
+@dataclass
+class _Fault:
+    method: str
+    path: str
+    what: Answer | Silence
+    times: int
+
+
+class Problem(Exception):
+    """An answer of the kind ``Problem``."""
+
+    def __init__(self, status: int, title: str, message: str) -> None:
+        super().__init__(message)
+        self.answer = Answer(
+            status,
+            {
+                "status": status, "type": f"https://reference.airbyte.com/reference/errors#{title}", "title": title,
+                "data": {"message": message},
+            },
+        )  # fmt: skip
+
+
+class Fake:
+    """What is on the server, what was asked of it, and what is to go wrong."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        self.access = "tokens"
+        self.expires_in = 900
+        self.tokens: list[str] = []
+        self.good_tokens: set[str] = set()
+        self.rows: dict[str, dict[str, dict[str, Any]]] = {
+            kind: {} for kind in ("workspaces", "sources", "destinations", "connections")
+        }
+        self.jobs: list[dict[str, Any]] = []
+        self.next_statuses = ["pending", "running", "succeeded"]
+        self.next_counts: tuple[int | None, int | None] = (4096, 64)
+        self.requests: list[tuple[str, str, Any]] = []
+        self.violations: list[str] = []
+        self.deaf: set[str] = set()
+        self._faults: list[_Fault] = []
+        self._lock = threading.RLock()
+        self.add_workspace("Default Workspace")
+
+    def add_workspace(self, name: str) -> str:
+        id_ = str(uuid.uuid4())
+        row = {"workspaceId": id_, "name": name, "dataResidency": "auto", "notifications": {}}
+        self.rows["workspaces"][id_] = row
+        return id_
+
+    def fail(self, method: str, path: str, what: Answer | Silence, times: int = 1) -> None:
+        """Let the next requests of this kind end so; ``path`` is the beginning of theirs."""
+        self._faults.append(_Fault(method, path, what, times))
+
+    def expire_tokens(self) -> None:
+        self.good_tokens.clear()
+
+    def asked(self, method: str, path: str = "/") -> list[tuple[str, str, Any]]:
+        """The requests of this kind so far."""
+        return [request for request in self.requests if request[0] == method and request[1].startswith(path)]
+
+    @property
+    def writes(self) -> list[tuple[str, str, Any]]:
+        return [request for request in self.requests if request[0] != "GET" and "token" not in request[1]]
+
+    def only(self, kind: str, name: str) -> dict[str, Any]:
+        """The one row of this name; with its secrets."""
+        (row,) = [row for row in self.rows[kind].values() if row["name"] == name]
+        return row
+
+    def add_job(self, connection_id: str, statuses: list[str], kind: str = "sync") -> int:
+        """A job that somebody else started."""
+        job = {
+            "jobId": len(self.jobs) + 1, "connectionId": connection_id, "jobType": kind, "statuses": list(statuses),
+            "counts": self.next_counts, "startTime": "2026-01-01T00:00:00Z",
+        }  # fmt: skip
+        self.jobs.append(job)
+        return int(job["jobId"])
+
+    def job(self, id_: int) -> dict[str, Any]:
+        return self.jobs[id_ - 1]
+
+    def answer(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> Answer | Silence:
+        """What comes of a request."""
+        with self._lock:
+            url = urlsplit(target)
+            path = url.path.removeprefix(PREFIX)
+            query = {name: values[0] for name, values in parse_qs(url.query).items()}
+            self.requests.append((method, path, json.loads(body) if body else None))
+            anonymous = path == "/applications/token"
+            tokens = self.access == "tokens"
+            fault = self._fault(method, path)
+            if fault is not None and not fault.after:
+                return fault
+            if not anonymous and not self._is_welcome(headers.get("Authorization")):
+                return Answer(401, {"errorId": str(uuid.uuid4())})
+            wrong = self.contract.violations(method, path, query, headers, body, tokens=tokens)
+            self.violations += wrong
+            try:
+                done = self._route(method, path, query, json.loads(body) if body else {})
+            except Problem as problem:
+                done = problem.answer
+            return done if fault is None else fault
+
+    def check(self, method: str, path: str, answer: Answer, body: bytes) -> None:
+        if answer.checked:
+            self.violations += self.contract.answer_violations(method, path, answer.status, body)
+
+    def _fault(self, method: str, path: str) -> Answer | Silence | None:
+        for fault in self._faults:
+            if fault.times and fault.method == method and path.startswith(fault.path):
+                fault.times -= 1
+                return fault.what
+        return None
+
+    def _is_welcome(self, header: str | None) -> bool:
+        match self.access:
+            case "tokens":
+                return header is not None and header.removeprefix("Bearer ") in self.good_tokens
+            case "nobody":
+                return header is None
+            case expected:
+                return header == expected
+
+    def _route(self, method: str, path: str, query: dict[str, str], body: dict[str, Any]) -> Answer:
+        kind, _, id_ = path.strip("/").partition("/")
+        if path == "/applications/token":
+            return self._token(body)
+        if kind == "jobs":
+            return self._jobs(method, int(id_) if id_ else None, query, body)
+        rows = self.rows[kind]
+        if not id_:
+            if method == "GET":
+                listed = [row for row in rows.values() if query.get("workspaceIds", row["workspaceId"]) == row["workspaceId"]]
+                return Answer(200, _page([_shown(kind, row) for row in listed], query))
+            return Answer(200, _shown(kind, self._make(kind, body)))
+        if id_ not in rows:
+            raise Problem(404, "resource-not-found", f"Could not find {kind} {id_}")
+        if method == "DELETE":
+            del rows[id_]
+            ends = (f"{kind[:-1]}Id", id_)
+            for name, row in list(self.rows["connections"].items()):
+                if ends in row.items():
+                    del self.rows["connections"][name]
+            return Answer(204)
+        if method in {"PUT", "PATCH"} and kind not in self.deaf:
+            rows[id_] = self._changed(kind, rows[id_], body)
+        return Answer(200, _shown(kind, rows[id_]))
+
+    def _token(self, body: dict[str, Any]) -> Answer:
+        if (body["client_id"], body["client_secret"]) != (CLIENT_ID, CLIENT_SECRET):
+            return Answer(401, {"errorId": str(uuid.uuid4())})
+        token = f"token-{uuid.uuid4()}"
+        self.tokens.append(token)
+        self.good_tokens.add(token)
+        return Answer(200, {"access_token": token, "token_type": "Bearer", "expires_in": self.expires_in})
+
+    def _make(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
+        id_ = str(uuid.uuid4())
+        row = {f"{kind[:-1]}Id": id_, "createdAt": 1_760_000_000, **body}
+        if kind == "connections":
+            source = self.rows["sources"].get(body["sourceId"])
+            if source is None or body["destinationId"] not in self.rows["destinations"]:
+                raise Problem(404, "resource-not-found", "Could not find source or destination")
+            row = {"tags": [], **row, "workspaceId": source["workspaceId"]}
+        else:
+            type_ = body["configuration"].get(f"{kind[:-1]}Type")
+            if type_ is None and "definitionId" not in body:
+                raise Problem(400, "bad-request", f"One of {kind[:-1]}Type or definitionId is needed")
+            row[f"{kind[:-1]}Type"] = type_ or "destination-local-json"
+            row.setdefault("definitionId", str(uuid.uuid5(uuid.NAMESPACE_DNS, str(type_))))
+        self.rows[kind][id_] = row
+        self.rows[kind][id_] = self._changed(kind, row, body)
+        return self.rows[kind][id_]
+
+    def _changed(self, kind: str, row: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+        changed = {**row, **body}
+        if kind == "connections":
+            destination = self.rows["destinations"][row["destinationId"]]
+            _check_streams(changed["configurations"]["streams"], destination)
+        else:
+            configuration = {name: value for name, value in changed["configuration"].items() if name != f"{kind[:-1]}Type"}
+            changed["configuration"] = configuration
+        return changed
+
+    def _jobs(self, method: str, id_: int | None, query: dict[str, str], body: dict[str, Any]) -> Answer:
+        if method == "POST":
+            running = [job for job in self.jobs if job["connectionId"] == body["connectionId"] and _status(job) in LIVE]
+            if running:
+                message = f"A sync is already running for: {body['connectionId']}"
+                raise Problem(409, "try-again-later", message)
+            return Answer(200, _shown_job(self.job(self.add_job(body["connectionId"], self.next_statuses, body["jobType"]))))
+        if id_ is None:
+            chosen = [
+                job for job in self.jobs
+                if job["connectionId"] == query["connectionId"] and job["jobType"] == query["jobType"]
+            ]  # fmt: skip
+            return Answer(200, _page([_shown_job(job) for job in chosen], query), checked=_all_known(chosen))
+        if not 0 < id_ <= len(self.jobs) or self.job(id_).get("vanished"):
+            raise Problem(404, "resource-not-found", f"Could not find job {id_}")
+        job = self.job(id_)
+        if method == "DELETE":
+            job["statuses"] = ["cancelled"]
+        elif len(job["statuses"]) > 1:
+            del job["statuses"][0]
+        return Answer(200, _shown_job(job), checked=_all_known([job]))
+
+
+def _check_streams(streams: list[dict[str, Any]], destination: dict[str, Any]) -> None:
+    known = {("public", stream.name) for stream in STREAMS}
+    for stream in streams:
+        if (stream["namespace"], stream["name"]) not in known:
+            raise Problem(400, "bad-request", f"Invalid stream found: {stream['name']}")
+        if stream["syncMode"] == DEDUPED and destination["definitionId"] == LOCAL_JSON:
+            raise Problem(400, "bad-request", f"Cannot set sync mode to {DEDUPED} for stream {stream['name']}")
+
+
+def _status(job: dict[str, Any]) -> str:
+    return str(job["statuses"][0])
+
+
+def _all_known(jobs: list[dict[str, Any]]) -> bool:
+    return all(_status(job) in LIVE | {"succeeded", "failed", "cancelled"} for job in jobs)
+
+
+def _shown_job(job: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: job[name] for name in ("jobId", "connectionId", "jobType", "startTime")} | {"status": _status(job)}
+    counts = dict(zip(("bytesSynced", "rowsSynced"), job["counts"], strict=True)) if _status(job) == "succeeded" else {}
+    return shown | {name: value for name, value in counts.items() if value is not None}
+
+
+def _shown(kind: str, row: dict[str, Any]) -> dict[str, Any]:
+    if kind == "connections":
+        schedule = dict(row["schedule"])
+        if "cronExpression" in schedule:
+            schedule["cronExpression"] += " UTC"
+        keys = {stream.name: [[column] for column in stream.primary_key] for stream in STREAMS}
+        streams = [
+            {**stream, "primaryKey": keys[stream["name"]], "cursorField": ["_ab_cdc_lsn"]}
+            for stream in row["configurations"]["streams"]
+        ]
+        return {**row, "schedule": schedule, "configurations": {"streams": streams}}
+    return {**row, "configuration": _masked(row["configuration"])} if "configuration" in row else row
+
+
+def _masked(configuration: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: MASK if name in SECRETS else _masked(value) if isinstance(value, dict) else value
+        for name, value in configuration.items()
+    }
+
+
+def _page(rows: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
+    limit, offset = int(query.get("limit", "20")), int(query.get("offset", "0"))
+    if "orderBy" in query:
+        rows = rows[::-1]
+    page = rows[offset : offset + limit]
+    return {"data": page, "next": f"…?offset={offset + limit}" if page else "", "previous": ""}
+
+
+def serve(fake: Fake) -> tuple[ThreadingHTTPServer, str]:
+    """The server on a port of its own, and its address; ``shutdown`` and ``server_close`` end it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+        def _handle(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length) if length else None
+            answer = fake.answer(self.command, self.path, dict(self.headers), body)
+            if isinstance(answer, Silence):
+                if not answer.ends:
+                    self.connection.recv(1)  # until the client goes
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR) if answer.ends else None
+                return
+            data = answer.body.encode() if isinstance(answer.body, str) else b""
+            if answer.body is not None and not data:
+                data = json.dumps(answer.body).encode()
+            fake.check(self.command, urlsplit(self.path).path.removeprefix(PREFIX), answer, data)
+            self.send_response(answer.status)
+            self.send_header("Content-Type", "text/html" if isinstance(answer.body, str) else "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    return server, f"http://127.0.0.1:{server.server_address[1]}"
+
+
+ERROR_ID: Callable[[], Answer] = lambda: Answer(500, {"errorId": str(uuid.uuid4())})  # noqa: E731
