@@ -180,7 +180,9 @@ class Fake:
         rows = self.rows[kind]
         if not id_:
             if method == "GET":
-                listed = [row for row in rows.values() if query.get("workspaceIds", row["workspaceId"]) == row["workspaceId"]]
+                listed = [
+                    row for row in rows.values() if query.get("workspaceIds", row["workspaceId"]) == row["workspaceId"]
+                ]
                 return Answer(200, _page([_shown(kind, row) for row in listed], query))
             return Answer(200, _shown(kind, self._make(kind, body)))
         if id_ not in rows:
@@ -228,7 +230,9 @@ class Fake:
             destination = self.rows["destinations"][row["destinationId"]]
             _check_streams(changed["configurations"]["streams"], destination)
         else:
-            configuration = {name: value for name, value in changed["configuration"].items() if name != f"{kind[:-1]}Type"}
+            configuration = {
+                name: value for name, value in changed["configuration"].items() if name != f"{kind[:-1]}Type"
+            }
             changed["configuration"] = configuration
         return changed
 
@@ -238,7 +242,9 @@ class Fake:
             if running:
                 message = f"A sync is already running for: {body['connectionId']}"
                 raise Problem(409, "try-again-later", message)
-            return Answer(200, _shown_job(self.job(self.add_job(body["connectionId"], self.next_statuses, body["jobType"]))))
+            return Answer(
+                200, _shown_job(self.job(self.add_job(body["connectionId"], self.next_statuses, body["jobType"])))
+            )
         if id_ is None:
             chosen = [
                 job for job in self.jobs

@@ -116,7 +116,9 @@ def test_an_open_server_is_told_no_name(open_client: OpenClient, fake: Fake) -> 
 
 
 def test_every_page_is_read(client: AirbyteClient, fake: Fake) -> None:
-    names = {"Default Workspace"} | {fake.add_workspace(f"number {number}") and f"number {number}" for number in range(250)}
+    names = {"Default Workspace"} | {
+        fake.add_workspace(f"number {number}") and f"number {number}" for number in range(250)
+    }
     assert set(_workspaces(client)) == names
     assert len(fake.asked("GET", "/workspaces")) == 4
 
@@ -235,9 +237,7 @@ def test_what_is_not_the_api_is_named(client: AirbyteClient, fake: Fake, answer:
         _workspaces(client)
 
 
-def test_no_secret_is_in_a_log_or_an_error(
-    client: AirbyteClient, fake: Fake, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_secret_is_in_a_log_or_an_error(client: AirbyteClient, fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     echo = {"status": 422, "type": "x", "title": "invalid", "detail": "not allowed: the-source-password"}
     fake.fail("POST", "/sources", Answer(500, {"message": "the-source-password"}, checked=False))
