@@ -6,8 +6,10 @@ only when it certainly did nothing, or after a look that did not find what it ma
 
 import json
 import logging
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,6 +36,12 @@ _PAGE = 100
 """The most that the API gives at once."""
 
 _log = logging.getLogger(__name__)
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Whose certificates are believed; read once, for that takes longer than many a request."""
+    return httpx.create_ssl_context()
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class AirbyteClient:
         self._address = address
         self._patience = patience or Patience()
         self._secrecy = Secrecy()
-        self._http = httpx.Client(headers={"Accept": "application/json"})
+        self._http = httpx.Client(headers={"Accept": "application/json"}, verify=_authorities())
         self._authentication: Authentication
         if isinstance(who, Application):
             self._authentication = Bearer(lambda: self._token(who), self.clock)

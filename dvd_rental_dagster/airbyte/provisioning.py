@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from dvd_rental_dagster.airbyte.answer import Connection, Connector
+from dvd_rental_dagster.airbyte.answer import Connection, Connector, Destination, Source, read
 from dvd_rental_dagster.airbyte.client import AirbyteClient
 from dvd_rental_dagster.airbyte.connection_fields import (
     change_body,
@@ -13,7 +13,7 @@ from dvd_rental_dagster.airbyte.connection_fields import (
     creation_body,
 )
 from dvd_rental_dagster.airbyte.difference import differences
-from dvd_rental_dagster.airbyte.inventory import Inventory
+from dvd_rental_dagster.airbyte.inventory import Inventory, only
 from dvd_rental_dagster.airbyte.plan import Action, Kind, Plan, Step
 from dvd_rental_dagster.airbyte.wanted import Wanted, WantedConnection, WantedConnector
 from dvd_rental_dagster.errors import AirbyteNotFoundError, ProvisioningError
@@ -37,26 +37,24 @@ class Provisioning:
             ProvisioningError: a thing of a wanted name is of another kind, or ties other things together.
             AirbyteError: the server does not tell.
         """
-        destination = self.inventory.destination(self.wanted.destination.name)
+        rows = {kind: self.inventory.rows(kind) for kind in Kind}
+        row = only(Kind.DESTINATION, self.wanted.destination.name, rows[Kind.DESTINATION])
+        destination = None if row is None else read(Destination, row)
         steps = [_connector_step(Kind.DESTINATION, self.wanted.destination, destination)]
         sources: dict[str, str | None] = {}
         for source in self.wanted.sources:
-            found = self.inventory.source(source.name)
+            row = only(Kind.SOURCE, source.name, rows[Kind.SOURCE])
+            found = None if row is None else read(Source, row)
             sources[source.name] = None if found is None else found.id
             steps.append(_connector_step(Kind.SOURCE, source, found))
         destination_id = None if destination is None else destination.id
         for connection in self.wanted.connections:
-            there = self.inventory.connection(connection.name)
+            row = only(Kind.CONNECTION, connection.name, rows[Kind.CONNECTION])
+            there = None if row is None else read(Connection, row)
             if there is not None:
                 _check_ends(there, sources[connection.name], destination_id)
-            steps.append(
-                Step(
-                    Kind.CONNECTION,
-                    connection.name,
-                    None if there is None else there.connection_id,
-                    connection_differences(connection, there),
-                )
-            )
+            id_ = None if there is None else there.connection_id
+            steps.append(Step(Kind.CONNECTION, connection.name, id_, connection_differences(connection, there)))
         return Plan(self.inventory.workspace_id, tuple(steps))
 
     def apply(self, told: Told, *, secrets: bool = False) -> Plan:
@@ -137,8 +135,9 @@ def present(inventory: Inventory, names: Collection[str]) -> list[Step]:
     """
     found: list[Step] = []
     for kind in (Kind.CONNECTION, Kind.SOURCE, Kind.DESTINATION):
+        rows = inventory.rows(kind)
         for name in names:
-            row = inventory.row(kind, name)
+            row = only(kind, name, rows)
             if row is not None:
                 found.append(Step(kind, name, str(row[f"{kind}Id"])))
     return found

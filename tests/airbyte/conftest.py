@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from contract import Contract
-from fake import CLIENT_ID, CLIENT_SECRET, Fake, serve
+from fake import CLIENT_ID, CLIENT_SECRET, Fake
+from fake_server import serve
 from pydantic import SecretStr
 
 from dvd_rental_dagster.airbyte.address import address

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Contract:
             method, path, body
         )
 
+    @lru_cache(maxsize=512)  # noqa: B019  # one contract a session
     def answer_violations(self, method: str, path: str, status: int, body: bytes) -> list[str]:
         """What is wrong with an answer, or nothing."""
         request = MockRequest(HOST, method.lower(), f"{PREFIX}{path}")

@@ -6,12 +6,9 @@ page of a list is an empty one, and a second sync of a connection is refused.
 """
 
 import json
-import socket
 import threading
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -55,7 +52,7 @@ class _Fault:
     times: int
 
 
-class Problem(Exception):
+class ProblemError(Exception):
     """An answer of the kind ``Problem``."""
 
     def __init__(self, status: int, title: str, message: str) -> None:
@@ -147,7 +144,7 @@ class Fake:
             self.violations += wrong
             try:
                 done = self._route(method, path, query, json.loads(body) if body else {})
-            except Problem as problem:
+            except ProblemError as problem:
                 done = problem.answer
             return done if fault is None else fault
 
@@ -186,7 +183,7 @@ class Fake:
                 return Answer(200, _page([_shown(kind, row) for row in listed], query))
             return Answer(200, _shown(kind, self._make(kind, body)))
         if id_ not in rows:
-            raise Problem(404, "resource-not-found", f"Could not find {kind} {id_}")
+            raise ProblemError(404, "resource-not-found", f"Could not find {kind} {id_}")
         if method == "DELETE":
             del rows[id_]
             ends = (f"{kind[:-1]}Id", id_)
@@ -212,12 +209,12 @@ class Fake:
         if kind == "connections":
             source = self.rows["sources"].get(body["sourceId"])
             if source is None or body["destinationId"] not in self.rows["destinations"]:
-                raise Problem(404, "resource-not-found", "Could not find source or destination")
+                raise ProblemError(404, "resource-not-found", "Could not find source or destination")
             row = {"tags": [], **row, "workspaceId": source["workspaceId"]}
         else:
             type_ = body["configuration"].get(f"{kind[:-1]}Type")
             if type_ is None and "definitionId" not in body:
-                raise Problem(400, "bad-request", f"One of {kind[:-1]}Type or definitionId is needed")
+                raise ProblemError(400, "bad-request", f"One of {kind[:-1]}Type or definitionId is needed")
             row[f"{kind[:-1]}Type"] = type_ or "destination-local-json"
             row.setdefault("definitionId", str(uuid.uuid5(uuid.NAMESPACE_DNS, str(type_))))
         self.rows[kind][id_] = row
@@ -241,7 +238,7 @@ class Fake:
             running = [job for job in self.jobs if job["connectionId"] == body["connectionId"] and _status(job) in LIVE]
             if running:
                 message = f"A sync is already running for: {body['connectionId']}"
-                raise Problem(409, "try-again-later", message)
+                raise ProblemError(409, "try-again-later", message)
             return Answer(
                 200, _shown_job(self.job(self.add_job(body["connectionId"], self.next_statuses, body["jobType"])))
             )
@@ -252,7 +249,7 @@ class Fake:
             ]  # fmt: skip
             return Answer(200, _page([_shown_job(job) for job in chosen], query), checked=_all_known(chosen))
         if not 0 < id_ <= len(self.jobs) or self.job(id_).get("vanished"):
-            raise Problem(404, "resource-not-found", f"Could not find job {id_}")
+            raise ProblemError(404, "resource-not-found", f"Could not find job {id_}")
         job = self.job(id_)
         if method == "DELETE":
             job["statuses"] = ["cancelled"]
@@ -265,9 +262,9 @@ def _check_streams(streams: list[dict[str, Any]], destination: dict[str, Any]) -
     known = {("public", stream.name) for stream in STREAMS}
     for stream in streams:
         if (stream["namespace"], stream["name"]) not in known:
-            raise Problem(400, "bad-request", f"Invalid stream found: {stream['name']}")
+            raise ProblemError(400, "bad-request", f"Invalid stream found: {stream['name']}")
         if stream["syncMode"] == DEDUPED and destination["definitionId"] == LOCAL_JSON:
-            raise Problem(400, "bad-request", f"Cannot set sync mode to {DEDUPED} for stream {stream['name']}")
+            raise ProblemError(400, "bad-request", f"Cannot set sync mode to {DEDUPED} for stream {stream['name']}")
 
 
 def _status(job: dict[str, Any]) -> str:
@@ -307,49 +304,10 @@ def _masked(configuration: dict[str, Any]) -> dict[str, Any]:
 
 def _page(rows: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
     limit, offset = int(query.get("limit", "20")), int(query.get("offset", "0"))
-    if "orderBy" in query:
-        rows = rows[::-1]
-    page = rows[offset : offset + limit]
+    page = (rows[::-1] if "orderBy" in query else rows)[offset : offset + limit]
     return {"data": page, "next": f"…?offset={offset + limit}" if page else "", "previous": ""}
 
 
-def serve(fake: Fake) -> tuple[ThreadingHTTPServer, str]:
-    """The server on a port of its own, and its address; ``shutdown`` and ``server_close`` end it."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-        def _handle(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = self.rfile.read(length) if length else None
-            answer = fake.answer(self.command, self.path, dict(self.headers), body)
-            if isinstance(answer, Silence):
-                if not answer.ends:
-                    self.connection.recv(1)  # until the client goes
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR) if answer.ends else None
-                return
-            data = answer.body.encode() if isinstance(answer.body, str) else b""
-            if answer.body is not None and not data:
-                data = json.dumps(answer.body).encode()
-            fake.check(self.command, urlsplit(self.path).path.removeprefix(PREFIX), answer, data)
-            self.send_response(answer.status)
-            self.send_header("Content-Type", "text/html" if isinstance(answer.body, str) else "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    return server, f"http://127.0.0.1:{server.server_address[1]}"
-
-
-ERROR_ID: Callable[[], Answer] = lambda: Answer(500, {"errorId": str(uuid.uuid4())})  # noqa: E731
+def server_error(*, after: bool = False) -> Answer:
+    """The answer of a server that broke."""
+    return Answer(500, {"errorId": str(uuid.uuid4())}, after=after)

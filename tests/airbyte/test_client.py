@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from conftest import OpenClient, Time
-from fake import CLIENT_SECRET, ERROR_ID, Answer, Fake, Silence
+from fake import CLIENT_SECRET, Answer, Fake, Silence, server_error
 from pydantic import SecretStr
 
 from dvd_rental_dagster.airbyte.address import address
@@ -30,7 +30,7 @@ NOWHERE = "00000000-0000-0000-0000-000000000000"
 PASSING = {
     "out of time": Answer(408, {"status": 408, "type": "x", "title": "request-timeout"}, checked=False),
     "rate limited": Answer(429, {"message": "You are being rate limited."}),
-    "server error": ERROR_ID(),
+    "server error": server_error(),
     "bad gateway": Answer(502, "<html>bad gateway</html>", checked=False),
     "dropped": Silence(ends=True),
     "slow": Silence(ends=False),
@@ -134,7 +134,7 @@ def test_a_question_is_asked_again_until_it_is_answered(
 
 
 def test_the_request_for_a_token_is_repeated_too(client: AirbyteClient, fake: Fake) -> None:
-    fake.fail("POST", "/applications/token", ERROR_ID(), times=2)
+    fake.fail("POST", "/applications/token", server_error(), times=2)
     assert _workspaces(client) == ["Default Workspace"]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from conftest import OpenClient, Time
-from fake import ERROR_ID, Answer, Fake, Silence
+from fake import Answer, Fake, Silence, server_error
 
 from dvd_rental_dagster.airbyte.answer import Job
 from dvd_rental_dagster.airbyte.client import AirbyteClient
@@ -29,7 +29,7 @@ class Interruption(BaseException):
     """What a run is ended by."""
 
 
-def _interrupt(job: Job) -> None:
+def _interrupt(_job: Job) -> None:
     raise Interruption
 
 
@@ -118,7 +118,7 @@ def test_a_lost_answer_to_a_sync_that_is_over_already_makes_no_second_sync(clien
 
 def test_what_breaks_while_waiting_is_borne(client: AirbyteClient, fake: Fake) -> None:
     fake.next_statuses = ["pending", "running", "running", "running", "succeeded"]
-    faults = [Answer(401, {"errorId": str(uuid.uuid4())}), ERROR_ID(), ERROR_ID(), Silence(ends=True)]
+    faults = [Answer(401, {"errorId": str(uuid.uuid4())}), server_error(), server_error(), Silence(ends=True)]
     for fault in faults:
         fake.fail("GET", "/jobs/", fault)
     assert Syncs(client, CONNECTION).run() == Sync(1, 4096, 64, joined=False)
@@ -239,7 +239,7 @@ def test_a_cancellation_that_fails_does_not_hide_the_interruption(
     client: AirbyteClient, fake: Fake, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake.next_statuses = ["running"]
-    fake.fail("DELETE", "/jobs", ERROR_ID(), times=99)
+    fake.fail("DELETE", "/jobs", server_error(), times=99)
     with pytest.raises(Interruption):
         Syncs(client, CONNECTION, Waiting(cancel=True)).run(heard=_interrupt)
     assert "Job 1 of Airbyte was not cancelled" in caplog.text

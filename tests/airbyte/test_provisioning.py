@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OpenClient
 from fake import CLIENT_ID, CLIENT_SECRET, DEDUPED, LOCAL_JSON, MASK, Answer, Fake, Silence
 from pydantic import SecretStr
 from typer.testing import CliRunner
@@ -259,7 +258,7 @@ def test_a_fault_in_the_middle_of_an_apply_makes_nothing_twice(
     after = fault.endswith("after")
     what: Answer | Silence = Silence(ends=True, after=after)
     if not fault.startswith("reset"):
-        status = int(fault.split()[0])
+        status = int(fault.split(maxsplit=1)[0])
         what = Answer(status, {"message": "rate limited"} if status == 429 else problem, after=after)
     fake.fail("POST", f"/{kind}", what)
     wanted = provision()
@@ -419,9 +418,7 @@ def test_a_stream_that_the_catalog_renames_is_refused(
         provisioning(client, settings, URL)
 
 
-def test_every_setting_comes_from_the_environment(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, open_client: OpenClient
-) -> None:
+def test_every_setting_comes_from_the_environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.airbyte == AirbyteSettings()
     monkeypatch.setenv("DVD_RENTAL_AIRBYTE_CLIENT_ID", "an-id")
     monkeypatch.setenv("DVD_RENTAL_AIRBYTE_CLIENT_SECRET", "")

@@ -16,7 +16,7 @@ from dvd_rental_dagster.source.connection_string import database_of, with_role
 from dvd_rental_dagster.source.preparation import prepare
 from dvd_rental_dagster.source.server import EmbeddedServer
 
-PASSWORD = "s3cr/t'"  # noqa: S105  of test servers only
+PASSWORD = "s3cr/t'"
 
 
 @pytest.fixture
