@@ -104,6 +104,10 @@ class AirbyteClient:
         """Let the connections go."""
         self._http.close()
 
+    def keep_secret(self, value: Any) -> None:
+        """Note every secret in the value, at any depth, before it is sent: the server may know it already."""
+        self._secrecy.plain(value)
+
     def get(self, path: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The object at ``path``.
 

@@ -55,4 +55,5 @@ def provisioning(client: AirbyteClient, settings: Settings, source_url: str) -> 
         AirbyteError: the workspace is not found.
     """
     desire = wanted(settings, source_url)
+    client.keep_secret([connector.configuration for connector in (desire.destination, *desire.sources)])
     return Provisioning(client, Inventory(client, settings.airbyte.workspace_id), desire)

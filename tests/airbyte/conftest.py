@@ -4,18 +4,27 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contract import Contract
 from fake import CLIENT_ID, CLIENT_SECRET, Fake
 from fake_server import serve
 from pydantic import SecretStr
+from typer.testing import CliRunner
+from wishes import URL, Provision
 
+from dvd_rental_dagster import airbyte_cli
 from dvd_rental_dagster.airbyte.address import address
 from dvd_rental_dagster.airbyte.authentication import Application, User
 from dvd_rental_dagster.airbyte.client import AirbyteClient, Patience
 from dvd_rental_dagster.airbyte.clock import Clock
-from dvd_rental_dagster.settings import PROJECT_ROOT
+from dvd_rental_dagster.airbyte.provisioning import Provisioning
+from dvd_rental_dagster.airbyte.server import provisioning
+from dvd_rental_dagster.errors import (
+    DvdRentalError,
+)
+from dvd_rental_dagster.settings import PROJECT_ROOT, AirbyteSettings, Settings, SnowflakeSettings
 
 APPLICATION = Application(CLIENT_ID, SecretStr(CLIENT_SECRET))
 OpenClient = Callable[..., AirbyteClient]
@@ -86,3 +95,54 @@ def open_client(url: str, time: Time) -> Iterator[OpenClient]:
 @pytest.fixture
 def client(open_client: OpenClient) -> AirbyteClient:
     return open_client()
+
+
+@pytest.fixture
+def wanted_settings(settings: Settings, tmp_path: Path) -> Callable[..., Settings]:
+    """Settings of everything, whose destination and details the test chooses."""
+    tunnel_key, snowflake_key = tmp_path / "tunnel.pem", tmp_path / "snowflake.p8"
+    tunnel_key.write_text("-----BEGIN KEY-----\nthe-tunnel-key-line-one\n-----END KEY-----\n")
+    snowflake_key.write_text("-----BEGIN KEY-----\nthe-snowflake-key-line-one\n-----END KEY-----\n")
+
+    def make(**changes: Any) -> Settings:
+        airbyte = {
+            "client_id": CLIENT_ID, "client_secret": SecretStr(CLIENT_SECRET),
+            "tunnel_host": "bastion.example", "tunnel_user": "ec2-user", "tunnel_key_file": tunnel_key,
+            "postgres_url": SecretStr("postgresql://writer:the-warehouse-password@warehouse.example/analytics"),
+        }  # fmt: skip
+        snowflake = SnowflakeSettings(
+            account="org-account", user="LOADER", private_key_file=snowflake_key,
+            private_key_passphrase=SecretStr("the-passphrase"),
+        )  # fmt: skip
+        update = {
+            "source_url": SecretStr(URL), "airbyte": AirbyteSettings(**(airbyte | changes)), "snowflake": snowflake,
+        }  # fmt: skip
+        return settings.model_copy(update=update)
+
+    return make
+
+
+@pytest.fixture
+def provision(client: AirbyteClient, wanted_settings: Callable[..., Settings]) -> Provision:
+    """What the settings ask for, on the fake; a keyword is a setting of Airbyte's."""
+
+    def make(**changes: Any) -> Provisioning:
+        return provisioning(client, wanted_settings(**changes), URL)
+
+    return make
+
+
+@pytest.fixture
+def run(
+    wanted_settings: Callable[..., Settings], url: str, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str]]:
+    """Runs ``dvd-rental airbyte``; its exit code and all that it printed."""
+
+    def run(*arguments: str, entered: str | None = None, **changes: Any) -> tuple[int, str]:
+        chosen = wanted_settings(url=url, **changes)
+        monkeypatch.setattr(airbyte_cli, "load_settings", lambda: chosen)
+        done = CliRunner().invoke(airbyte_cli.app, [*arguments], input=entered)
+        assert done.exception is None or isinstance(done.exception, SystemExit | DvdRentalError), done.exception
+        return done.exit_code, f"{done.output}{done.exception or ''}"
+
+    return run

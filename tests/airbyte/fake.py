@@ -13,15 +13,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from contract import PREFIX, Contract
+from shapes import LIVE, all_known, page, shown, shown_job, status
 
 from dvd_rental_dagster.catalog import STREAMS
 
 CLIENT_ID = "3f1a"
 CLIENT_SECRET = "the-client-secret"
 LOCAL_JSON = "a625d593-bba5-4a1c-a53d-2d246268a816"
-LIVE = {"pending", "queued", "running", "incomplete"}
-MASK = "**********"
-SECRETS = {"password", "ssh_key", "tunnel_user_password", "private_key", "private_key_password", "ca_certificate"}
 DEDUPED = "incremental_deduped_history"
 
 
@@ -134,14 +132,13 @@ class Fake:
             query = {name: values[0] for name, values in parse_qs(url.query).items()}
             self.requests.append((method, path, json.loads(body) if body else None))
             anonymous = path == "/applications/token"
-            tokens = self.access == "tokens"
             fault = self._fault(method, path)
             if fault is not None and not fault.after:
                 return fault
             if not anonymous and not self._is_welcome(headers.get("Authorization")):
                 return Answer(401, {"errorId": str(uuid.uuid4())})
-            wrong = self.contract.violations(method, path, query, headers, body, tokens=tokens)
-            self.violations += wrong
+            scheme = headers.get("Authorization", "").partition(" ")[0]
+            self.violations += self.contract.violations(method, path, tuple(sorted(query.items())), scheme, body)
             try:
                 done = self._route(method, path, query, json.loads(body) if body else {})
             except ProblemError as problem:
@@ -180,8 +177,8 @@ class Fake:
                 listed = [
                     row for row in rows.values() if query.get("workspaceIds", row["workspaceId"]) == row["workspaceId"]
                 ]
-                return Answer(200, _page([_shown(kind, row) for row in listed], query))
-            return Answer(200, _shown(kind, self._make(kind, body)))
+                return Answer(200, page([shown(kind, row) for row in listed], query))
+            return Answer(200, shown(kind, self._make(kind, body)))
         if id_ not in rows:
             raise ProblemError(404, "resource-not-found", f"Could not find {kind} {id_}")
         if method == "DELETE":
@@ -193,7 +190,7 @@ class Fake:
             return Answer(204)
         if method in {"PUT", "PATCH"} and kind not in self.deaf:
             rows[id_] = self._changed(kind, rows[id_], body)
-        return Answer(200, _shown(kind, rows[id_]))
+        return Answer(200, shown(kind, rows[id_]))
 
     def _token(self, body: dict[str, Any]) -> Answer:
         if (body["client_id"], body["client_secret"]) != (CLIENT_ID, CLIENT_SECRET):
@@ -235,19 +232,19 @@ class Fake:
 
     def _jobs(self, method: str, id_: int | None, query: dict[str, str], body: dict[str, Any]) -> Answer:
         if method == "POST":
-            running = [job for job in self.jobs if job["connectionId"] == body["connectionId"] and _status(job) in LIVE]
+            running = [job for job in self.jobs if job["connectionId"] == body["connectionId"] and status(job) in LIVE]
             if running:
                 message = f"A sync is already running for: {body['connectionId']}"
                 raise ProblemError(409, "try-again-later", message)
             return Answer(
-                200, _shown_job(self.job(self.add_job(body["connectionId"], self.next_statuses, body["jobType"])))
+                200, shown_job(self.job(self.add_job(body["connectionId"], self.next_statuses, body["jobType"])))
             )
         if id_ is None:
             chosen = [
                 job for job in self.jobs
                 if job["connectionId"] == query["connectionId"] and job["jobType"] == query["jobType"]
             ]  # fmt: skip
-            return Answer(200, _page([_shown_job(job) for job in chosen], query), checked=_all_known(chosen))
+            return Answer(200, page([shown_job(job) for job in chosen], query), checked=all_known(chosen))
         if not 0 < id_ <= len(self.jobs) or self.job(id_).get("vanished"):
             raise ProblemError(404, "resource-not-found", f"Could not find job {id_}")
         job = self.job(id_)
@@ -255,7 +252,7 @@ class Fake:
             job["statuses"] = ["cancelled"]
         elif len(job["statuses"]) > 1:
             del job["statuses"][0]
-        return Answer(200, _shown_job(job), checked=_all_known([job]))
+        return Answer(200, shown_job(job), checked=all_known([job]))
 
 
 def _check_streams(streams: list[dict[str, Any]], destination: dict[str, Any]) -> None:
@@ -265,47 +262,6 @@ def _check_streams(streams: list[dict[str, Any]], destination: dict[str, Any]) -
             raise ProblemError(400, "bad-request", f"Invalid stream found: {stream['name']}")
         if stream["syncMode"] == DEDUPED and destination["definitionId"] == LOCAL_JSON:
             raise ProblemError(400, "bad-request", f"Cannot set sync mode to {DEDUPED} for stream {stream['name']}")
-
-
-def _status(job: dict[str, Any]) -> str:
-    return str(job["statuses"][0])
-
-
-def _all_known(jobs: list[dict[str, Any]]) -> bool:
-    return all(_status(job) in LIVE | {"succeeded", "failed", "cancelled"} for job in jobs)
-
-
-def _shown_job(job: dict[str, Any]) -> dict[str, Any]:
-    shown = {name: job[name] for name in ("jobId", "connectionId", "jobType", "startTime")} | {"status": _status(job)}
-    counts = dict(zip(("bytesSynced", "rowsSynced"), job["counts"], strict=True)) if _status(job) == "succeeded" else {}
-    return shown | {name: value for name, value in counts.items() if value is not None}
-
-
-def _shown(kind: str, row: dict[str, Any]) -> dict[str, Any]:
-    if kind == "connections":
-        schedule = dict(row["schedule"])
-        if "cronExpression" in schedule:
-            schedule["cronExpression"] += " UTC"
-        keys = {stream.name: [[column] for column in stream.primary_key] for stream in STREAMS}
-        streams = [
-            {**stream, "primaryKey": keys[stream["name"]], "cursorField": ["_ab_cdc_lsn"]}
-            for stream in row["configurations"]["streams"]
-        ]
-        return {**row, "schedule": schedule, "configurations": {"streams": streams}}
-    return {**row, "configuration": _masked(row["configuration"])} if "configuration" in row else row
-
-
-def _masked(configuration: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: MASK if name in SECRETS else _masked(value) if isinstance(value, dict) else value
-        for name, value in configuration.items()
-    }
-
-
-def _page(rows: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
-    limit, offset = int(query.get("limit", "20")), int(query.get("offset", "0"))
-    page = (rows[::-1] if "orderBy" in query else rows)[offset : offset + limit]
-    return {"data": page, "next": f"…?offset={offset + limit}" if page else "", "previous": ""}
 
 
 def server_error(*, after: bool = False) -> Answer:
