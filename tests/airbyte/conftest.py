@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from fake import CLIENT_ID, CLIENT_SECRET, Fake
 from fake_server import serve
 from pydantic import SecretStr
 from typer.testing import CliRunner
-from wishes import URL, Provision
+from wishes import APPLICATION, URL, OpenClient, Provision, Time
 
 from dvd_rental_dagster import airbyte_cli
 from dvd_rental_dagster.airbyte.address import address
@@ -21,28 +20,8 @@ from dvd_rental_dagster.airbyte.client import AirbyteClient, Patience
 from dvd_rental_dagster.airbyte.clock import Clock
 from dvd_rental_dagster.airbyte.provisioning import Provisioning
 from dvd_rental_dagster.airbyte.server import provisioning
-from dvd_rental_dagster.errors import (
-    DvdRentalError,
-)
+from dvd_rental_dagster.errors import DvdRentalError
 from dvd_rental_dagster.settings import PROJECT_ROOT, AirbyteSettings, Settings, SnowflakeSettings
-
-APPLICATION = Application(CLIENT_ID, SecretStr(CLIENT_SECRET))
-OpenClient = Callable[..., AirbyteClient]
-
-
-@dataclass
-class Time:
-    """Passes only when somebody sleeps, or the test says so."""
-
-    seconds: float = 1000.0
-    slept: list[float] = field(default_factory=list)
-
-    def now(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.seconds += seconds
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,18 @@
 """``dvd-rental airbyte``: what it shows, what it asks, and what it never tells."""
 
 import logging
+import uuid
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from fake import Answer, Fake
+from pydantic import SecretStr
+from typer.testing import CliRunner
 from wishes import SECRETS
+
+from dvd_rental_dagster import airbyte_cli
+from dvd_rental_dagster.settings import AirbyteSettings, Settings
 
 
 def test_the_commands_tell_what_they_do_and_no_secret(
@@ -60,3 +67,20 @@ def test_a_deletion_whose_answer_was_lost_is_done(fake: Fake, run: Callable[...,
     assert code == 0
     assert "was gone: connection dvd_rental" in told
     assert fake.rows["sources"] == {}
+
+
+def test_prepare_makes_a_publication_and_a_slot_for_each_connection(
+    settings: Settings, tables: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = uuid.uuid4().hex
+    names = {"publication": f"raw_{mark}", "slot": f"raw_{mark}"}
+    history = AirbyteSettings(history_publication=f"history_{mark}", history_slot=f"history_{mark}")
+    update = {"source_url": SecretStr(tables), "role_password": SecretStr("word"), "airbyte": history, **names}
+    monkeypatch.setattr(airbyte_cli, "load_settings", lambda: settings.model_copy(update=update))
+    assert CliRunner().invoke(airbyte_cli.app, ["prepare"]).exit_code == 0
+    with psycopg.connect(tables) as connection:
+        for query in ("select slot_name from pg_replication_slots", "select pubname from pg_publication"):
+            found = {name for (name,) in connection.execute(query) if name.endswith(mark)}
+            assert found == {f"raw_{mark}", f"history_{mark}"}
+    again = CliRunner().invoke(airbyte_cli.app, ["prepare"])
+    assert "made" not in again.output

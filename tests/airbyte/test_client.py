@@ -5,9 +5,9 @@ import logging
 from typing import Any
 
 import pytest
-from conftest import OpenClient, Time
 from fake import CLIENT_SECRET, Answer, Fake, Silence, server_error
 from pydantic import SecretStr
+from wishes import OpenClient, Time
 
 from dvd_rental_dagster.airbyte.address import address
 from dvd_rental_dagster.airbyte.authentication import Application, User

@@ -5,8 +5,8 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from conftest import OpenClient, Time
 from fake import Answer, Fake, Silence, server_error
+from wishes import OpenClient, Time
 
 from dvd_rental_dagster.airbyte.answer import Job
 from dvd_rental_dagster.airbyte.client import AirbyteClient
