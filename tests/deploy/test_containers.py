@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
+from dvd_rental_dagster.settings import PROJECT_ROOT, AirbyteSettings, Settings, SnowflakeSettings
 
 COMPOSE = PROJECT_ROOT / "docker-compose.yml"
 DOCKERFILE = PROJECT_ROOT / "Dockerfile"
 EXAMPLE = PROJECT_ROOT / ".env.example"
+GROUPS = {"airbyte": AirbyteSettings, "snowflake": SnowflakeSettings}
 PASSWORDS = ("DVD_RENTAL_POSTGRES_PASSWORD", "DVD_RENTAL_ROLE_PASSWORD", "DVD_RENTAL_PGADMIN_PASSWORD")
 FIXED_BY_THE_IMAGE = {"DVD_RENTAL_HOME"}
 GIVEN_TO_POSTGRES = {"DVD_RENTAL_MAX_SLOT_WAL_KEEP_SIZE"}
@@ -45,7 +46,9 @@ def listed_settings() -> dict[str, str]:
 
 
 def every_setting() -> set[str]:
-    return {f"DVD_RENTAL_{name.upper()}" for name in Settings.model_fields}
+    return {f"DVD_RENTAL_{name.upper()}" for name in Settings.model_fields.keys() - GROUPS.keys()} | {
+        f"DVD_RENTAL_{group.upper()}_{name.upper()}" for group, kind in GROUPS.items() for name in kind.model_fields
+    }
 
 
 def resolved(compose: list[str], env_file: Path) -> subprocess.CompletedProcess[str]:
@@ -68,6 +71,14 @@ def test_the_example_shows_the_defaults() -> None:
     shown = listed_settings()
     for name in ("engine", "warehouse", "scale", "seed", "role", "publication", "slot", "max_slot_wal_keep_size"):
         assert shown[f"DVD_RENTAL_{name.upper()}"] == str(Settings.model_fields[name].default), name
+
+
+def test_the_example_shows_the_defaults_of_every_group() -> None:
+    shown = listed_settings()
+    for group, kind in GROUPS.items():
+        for name, value in kind().model_dump(mode="json").items():
+            expected = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+            assert shown[f"DVD_RENTAL_{group.upper()}_{name.upper()}"] == expected
 
 
 def test_every_variable_of_the_compose_file_is_in_the_example_with_its_default() -> None:
