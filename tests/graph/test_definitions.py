@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Home
 from dagster import AssetKey, Definitions
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from home import Home
 
 from dvd_rental_dagster.catalog import STREAM_NAMES
 from dvd_rental_dagster.settings import PROJECT_ROOT

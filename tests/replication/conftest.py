@@ -5,16 +5,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from replica import Replica
+from replica import STREAMS, TABLES, Replica
 
 from dvd_rental_dagster.catalog import Stream
-
-TABLES = """
-    create table item (id integer primary key, name text, price numeric(8, 2), notes text);
-    create table place (x integer, y integer, label text, primary key (x, y));
-    create table empty (id integer primary key);
-"""
-STREAMS = (Stream("item", ("id",)), Stream("place", ("x", "y")), Stream("empty", ("id",)))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ _DIES = """
 import importlib, os, signal, sys
 sys.path.insert(0, {folder!r})
 from pathlib import Path
-from conftest import STREAMS
+from replica import STREAMS
 from replica import Replica
 
 module = importlib.import_module({module!r})
