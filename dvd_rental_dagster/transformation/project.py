@@ -46,6 +46,7 @@ def global_arguments(settings: Settings) -> list[str]:
         "--target", settings.warehouse.value,
         "--target-path", str(target_path(settings)),
         "--log-path", str(settings.logs_path / "dbt"),
+        "--log-level-file", "info",
     ]  # fmt: skip
 
 
@@ -101,13 +102,18 @@ _kept: dict[str, Any] = {}
 
 
 def keep_manifest(settings: Settings) -> None:
-    """Parse the project now, and have every command of this process and of its forks start from that.
+    """Parse the project now and compile its macros, so that a command of this process's forks does neither.
 
     Raises:
         GraphError: dbt cannot parse the project; the message is dbt's own.
     """
-    current = _state(settings)
-    _kept[current] = invoke(settings, ["parse", "--quiet"])
+    parsed = invoke(settings, ["parse", "--quiet"])
+    from dbt.task import build  # noqa: F401, PLC0415  # what a fork would import first
+    from dbt_common.clients.jinja import template_cache  # noqa: PLC0415
+
+    for macro in parsed.macros.values():
+        template_cache.get_node_template(macro)
+    _kept[_state(settings)] = parsed
 
 
 def _state(settings: Settings) -> str:
