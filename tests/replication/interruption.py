@@ -14,7 +14,7 @@ from dvd_rental_dagster.replication import failpoint, log_reader
 from dvd_rental_dagster.replication.failpoint import FailPoint
 
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["numpy", "psycopg", "pyarrow.compute"])
+_PROCESSES.set_forkserver_preload(["pytest", "dvd_rental_dagster.replication.destinations.duckdb_file", "replica"])
 
 
 class InterruptedSync(Exception):  # noqa: N818  # it is no error
