@@ -1,5 +1,6 @@
 """A sync that dies at any moment, and is started again, ends where an uninterrupted one would."""
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -7,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from threading import Event
 
+import duckdb
 import pytest
 from interruption import at, sync_interrupted, sync_killed
 from outage import immediate, killed
@@ -195,3 +197,14 @@ def reading(replica: Replica) -> Iterator[LogStream]:
     assert ledger is not None
     with open_stream(replica.url, replica.slot, PUBLICATION, ledger.lsn) as stream:
         yield stream
+
+
+@pytest.mark.parametrize("length", [0, 100, 4096, 12287])
+def test_a_warehouse_whose_maker_died_over_its_headers_is_made_anew(
+    make_replica: Callable[..., Replica], length: int
+) -> None:
+    replica = make_replica()
+    duckdb.connect(replica.warehouse).close()
+    os.truncate(replica.warehouse, length)
+    replica.sync()
+    replica.assert_equal()
