@@ -1,6 +1,6 @@
 """Replicas of small databases."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -8,6 +8,7 @@ import pytest
 from replica import STREAMS, TABLES, Replica
 
 from dvd_rental_dagster.catalog import Stream
+from dvd_rental_dagster.source.server import EmbeddedServer
 
 
 @pytest.fixture
@@ -34,3 +35,10 @@ def replica(make_replica: Callable[..., Replica]) -> Replica:
     )
     made.sync()
     return made
+
+
+@pytest.fixture
+def restarted(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
+    """The worker's server, which runs again afterwards."""
+    yield server
+    server.ensure_running()
