@@ -52,6 +52,12 @@ create table if not exists ledger.streams (
 );
 """
 
+# By default a transaction's new rows go to disk only after five row groups (614,400 rows) of a table: 100 MB and more.
+_SETTINGS = """
+set timezone = 'UTC';
+set preserve_insertion_order = false;
+set write_buffer_row_group_memory_limit = '16MB'
+"""
 _HEADER_BYTES = 3 * 4096  # DuckDB's documentation, "Storage Versions and Format"
 _MAGIC = slice(8, 12)
 _HELD = "Could not set lock on file"
@@ -69,7 +75,7 @@ def open_for_writing(path: Path, *, wait_seconds: float = 30) -> Iterator[duckdb
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = _opened(path, time.monotonic() + wait_seconds)
         try:
-            connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
+            connection.execute(_SETTINGS)
             yield connection
         finally:
             connection.close()
