@@ -3,8 +3,9 @@
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator
+from pydantic import ByteSize, Field, SecretStr, StringConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dvd_rental_dagster.catalog import STREAMS, Stream, load_catalog
@@ -25,6 +26,10 @@ class Warehouse(StrEnum):
 
     DUCKDB = "duckdb"
     SNOWFLAKE = "snowflake"
+
+
+SnowflakeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", to_upper=True)]
+"""A name that Snowflake takes without quotes; it is upper case there."""
 
 
 class Settings(BaseSettings):
@@ -55,7 +60,17 @@ class Settings(BaseSettings):
     limit_retained_wal: ByteSize = ByteSize(2 << 30)
     limit_transaction_seconds: int = Field(default=900, ge=1)
 
-    @field_validator("home", "dump", "catalog")
+    snowflake_account: str | None = None
+    snowflake_user: str | None = None
+    snowflake_password: SecretStr | None = None
+    snowflake_private_key_path: Path | None = None
+    snowflake_private_key_passphrase: SecretStr | None = None
+    snowflake_role: SnowflakeName = "DVD_RENTALS_TRANSFORMER"
+    snowflake_warehouse: SnowflakeName = "DVD_RENTALS"
+    snowflake_database: SnowflakeName = "DVD_RENTALS"
+    snowflake_schema: SnowflakeName = "PUBLIC"
+
+    @field_validator("home", "dump", "catalog", "snowflake_private_key_path")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().absolute() if path is not None else None

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from dvd_rental_dagster.catalog import STREAMS
 from dvd_rental_dagster.errors import GraphError
-from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
+from dvd_rental_dagster.settings import PROJECT_ROOT, Settings, Warehouse
 
 DBT_PATH = PROJECT_ROOT / "dbt"
 _SOURCES = frozenset({".sql", ".yml", ".md", ".csv"})
@@ -56,6 +56,7 @@ def environment(settings: Settings) -> Iterator[None]:
     wanted = {
         "DVD_RENTAL_DUCKDB_PATH": str(settings.duckdb_path),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        **(_snowflake(settings) if settings.warehouse is Warehouse.SNOWFLAKE else {}),
     }
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
@@ -67,6 +68,23 @@ def environment(settings: Settings) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _snowflake(settings: Settings) -> dict[str, str]:
+    """The settings under their own names, wherever they were read from; what is not set stays away."""
+    given = {
+        "ACCOUNT": settings.snowflake_account,
+        "USER": settings.snowflake_user,
+        "PASSWORD": settings.snowflake_password and settings.snowflake_password.get_secret_value(),
+        "PRIVATE_KEY_PATH": settings.snowflake_private_key_path,
+        "PRIVATE_KEY_PASSPHRASE": settings.snowflake_private_key_passphrase
+        and settings.snowflake_private_key_passphrase.get_secret_value(),
+        "ROLE": settings.snowflake_role,
+        "WAREHOUSE": settings.snowflake_warehouse,
+        "DATABASE": settings.snowflake_database,
+        "SCHEMA": settings.snowflake_schema,
+    }
+    return {f"DVD_RENTAL_SNOWFLAKE_{name}": str(value) for name, value in given.items() if value}
 
 
 def fingerprint() -> str:
@@ -117,7 +135,8 @@ def keep_manifest(settings: Settings) -> None:
 
 
 def _state(settings: Settings) -> str:
-    return f"{fingerprint()} {settings.warehouse.value}"
+    place = f"{settings.snowflake_database}.{settings.snowflake_schema}"
+    return f"{fingerprint()} {settings.warehouse.value} {place}"
 
 
 def invoke(settings: Settings, arguments: Sequence[str], on_event: Callable[[Any], None] | None = None) -> Any:
