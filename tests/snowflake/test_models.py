@@ -36,7 +36,7 @@ RESERVED = frozenset(
     issue join lateral left like localtime localtimestamp minus natural not null of on or order organization
     qualify regexp revoke right rlike row rows sample schema select set some start table tablesample then to
     trigger true try_cast union unique update using values view when whenever where with
-    """.split()
+    """.split()  # noqa: SIM905  # as a list, a line a word
 )
 
 
