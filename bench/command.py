@@ -11,7 +11,7 @@ from types import FrameType
 
 import psycopg
 
-from bench import changes, idle, memory, peers, snapshot
+from bench import changes, idle, memory, peers, snapshot, tick
 from bench.lab import QUICK, Lab, Sizes, open_lab
 from bench.report import Circumstances, render
 from bench.result import Result
@@ -24,6 +24,7 @@ MEASURES: Mapping[str, Callable[[Lab], Iterator[Result]]] = {
     "changes": changes.measure,
     "memory": memory.measure,
     "idle": idle.measure,
+    "tick": tick.measure,
     "peers": peers.measure,
 }
 """Every measure by its name; each takes the lab and yields rows of the table."""
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--long", action="store_true", help="memory up to ten million changes")
     parser.add_argument("--rounds", type=int, metavar="N", help=f"rounds of each measure; {Sizes().rounds} by default")
     parser.add_argument(
-        "--scale", type=int, metavar="N", help=f"the larger scale of idle; {Sizes().scales[1]} by default"
+        "--scale", type=int, metavar="N", help=f"the larger scale of idle and tick; {Sizes().scales[1]} by default"
     )
     parser.add_argument("--format", choices=("table", "markdown", "json"), default="table")
     parser.add_argument("--output", type=Path, metavar="FILE", help="where the report goes, instead of standard output")

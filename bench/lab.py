@@ -28,7 +28,8 @@ class Sizes:
 
     ``table_scale`` is the scale whose payments are loaded, ``changes`` a backlog's length, ``transactions`` the inserts
     in each of its transactions, ``peer_rows`` what a slow peer reads at most, ``memory`` the lengths of backlogs whose
-    memory is compared, ``scales`` those between which a hundred changes are compared, in ``syncs`` syncs a round.
+    memory is compared, ``scales`` those between which a hundred changes are compared, in ``syncs`` syncs a round,
+    ``ticks`` how many commits are followed to the report.
     """
 
     rounds: int = 3
@@ -39,9 +40,10 @@ class Sizes:
     memory: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     scales: tuple[int, int] = (1, 10)
     syncs: int = 5
+    ticks: int = 20
 
 
-QUICK = Sizes(1, 1, changes=6_000, transactions=(10,), peer_rows=6_000, memory=(), scales=(1, 2), syncs=1)
+QUICK = Sizes(1, 1, changes=6_000, transactions=(10,), peer_rows=6_000, memory=(), scales=(1, 2), syncs=1, ticks=1)
 
 
 class Lab:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dvd_rental_dagster import airbyte_cli, catalog_cli, source_cli
+from dvd_rental_dagster import airbyte_cli, catalog_cli, snowflake_cli, source_cli
 from dvd_rental_dagster.console import Format, err, out, print_rows, progress_bar
 from dvd_rental_dagster.errors import DvdRentalError
 from dvd_rental_dagster.progress import listening
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.add_typer(source_cli.app, name="source")
 app.add_typer(catalog_cli.app, name="catalog")
 app.add_typer(airbyte_cli.app, name="airbyte")
+app.add_typer(snowflake_cli.app, name="snowflake")
 
 FormatOption = Annotated[Format, typer.Option("--format", help="table, csv or json.")]
 

@@ -82,6 +82,10 @@ class WarehouseBusyError(WarehouseError):
     """Another process holds the warehouse's file."""
 
 
+class SnowflakeError(WarehouseError):
+    """The account cannot be reached, or refuses a user or a statement."""
+
+
 # The graph.
 
 

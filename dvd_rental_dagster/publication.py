@@ -4,13 +4,15 @@ One process at a time may open DuckDB's file for writing, and a reader keeps it 
 """
 
 import json
-import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import duckdb
 
+from dvd_rental_dagster.disk import naming_a_full_disk
 from dvd_rental_dagster.errors import WarehouseError
 from dvd_rental_dagster.replication.destinations.duckdb_file import open_for_writing
 from dvd_rental_dagster.settings import Settings
@@ -37,31 +39,48 @@ def publish(settings: Settings) -> int:
         WarehouseBusyError: another process writes to the warehouse.
         WarehouseError: there is no room for the copy.
     """
-    settings.published_path.mkdir(parents=True, exist_ok=True)
     target = published_warehouse(settings)
-    copy = target.with_suffix(f".{os.getpid()}.partial")
-    try:
-        with open_for_writing(settings.duckdb_path) as connection:
-            connection.execute("checkpoint")
+    with open_for_writing(settings.duckdb_path) as connection:
+        connection.execute("checkpoint")
+        with _replacing(target) as copy:
             shutil.copyfile(settings.duckdb_path, copy)
-        copy.replace(target)
-    except OSError as error:
-        raise WarehouseError(
-            f"The warehouse cannot be published to {target}: {error}. What was published before stays. "
-            "Free some space, then run dvd-rental run."
-        ) from error
-    finally:
-        copy.unlink(missing_ok=True)
     return target.stat().st_size
 
 
 def record_build(settings: Settings) -> Build:
-    """Note what the models now published were built from."""
+    """Note what the models now published were built from.
+
+    Raises:
+        WarehouseError: there is no room for the note.
+    """
     with duckdb.connect(published_warehouse(settings), read_only=True) as connection:
         row = connection.execute("select max(sync_id) from ledger.position").fetchone()
     build = Build(int(row[0]) if row and row[0] is not None else 0, fingerprint())
-    (settings.published_path / "build.json").write_text(json.dumps(asdict(build)))
+    with _replacing(settings.published_path / "build.json") as note:
+        note.write_text(json.dumps(asdict(build)))
     return build
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """A file to write that takes the target's place in one step, or is gone.
+
+    Raises:
+        WarehouseError: it cannot be written.
+    """
+    partial = target.with_name(target.name + ".partial")  # also what a killed process left of it
+    try:
+        with naming_a_full_disk(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            partial.replace(target)
+    except OSError as error:
+        raise WarehouseError(
+            f"{target} cannot be published: {error}. What was published before stays. "
+            "Mend that, then run dvd-rental run."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def recorded_build(settings: Settings) -> Build | None:

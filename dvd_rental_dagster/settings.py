@@ -3,10 +3,19 @@
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dvd_rental_dagster.catalog import STREAMS, Stream, load_catalog
@@ -29,6 +38,10 @@ class Warehouse(StrEnum):
     SNOWFLAKE = "snowflake"
 
 
+SnowflakeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", to_upper=True)]
+"""A name that Snowflake takes without quotes; it is upper case there."""
+
+
 class AirbyteDestination(StrEnum):
     """What Airbyte writes into."""
 
@@ -37,19 +50,10 @@ class AirbyteDestination(StrEnum):
     LOCAL_JSON = "local_json"
 
 
-class _Group(BaseModel):
-    """Settings that share the first word of their names."""
+class AirbyteSettings(BaseModel):
+    """``DVD_RENTAL_AIRBYTE_*``: the server, and what is provisioned on it."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
-
-    @field_validator("*")
-    @classmethod
-    def _absolute(cls, value: object) -> object:
-        return value.expanduser().absolute() if isinstance(value, Path) else value
-
-
-class AirbyteSettings(_Group):
-    """``DVD_RENTAL_AIRBYTE_*``: the server, and what is provisioned on it."""
 
     url: str = "http://localhost:8000"
     client_id: str | None = None
@@ -69,35 +73,31 @@ class AirbyteSettings(_Group):
     source_host: str | None = None
     source_port: int | None = Field(default=None, ge=1, le=65535)
     source_ssl_mode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = None
-    source_ca_file: Path | None = None
+    source_ca_path: Path | None = None
     initial_waiting_seconds: int = Field(default=120, ge=120, le=2400)
     heartbeat_query: str | None = None
 
     tunnel_host: str | None = None
     tunnel_port: int = Field(default=22, ge=1, le=65535)
     tunnel_user: str | None = None
-    tunnel_key_file: Path | None = None
+    tunnel_key_path: Path | None = None
     tunnel_password: SecretStr | None = None
 
+    snowflake_user: str | None = None
+    snowflake_private_key_path: Path | None = None
+    snowflake_private_key_passphrase: SecretStr | None = None
+    snowflake_password: SecretStr | None = None
     postgres_url: SecretStr | None = None
-    postgres_ca_file: Path | None = None
+    postgres_ca_path: Path | None = None
     local_json_path: str = Field(default="/local/dvd_rental", pattern="^/local(/|$)")
 
     cancel: bool = False
     sync_limit_seconds: int = Field(default=21600, ge=1)
 
-
-class SnowflakeSettings(_Group):
-    """``DVD_RENTAL_SNOWFLAKE_*``: the account, and who writes to it."""
-
-    account: str | None = None
-    role: str = "AIRBYTE_ROLE"
-    warehouse: str = "AIRBYTE_WAREHOUSE"
-    database: str = "DVD_RENTAL"
-    user: str | None = None
-    password: SecretStr | None = None
-    private_key_file: Path | None = None
-    private_key_passphrase: SecretStr | None = None
+    @field_validator("source_ca_path", "tunnel_key_path", "snowflake_private_key_path", "postgres_ca_path")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path.expanduser().absolute() if path is not None else None
 
 
 class Settings(BaseSettings):
@@ -130,9 +130,18 @@ class Settings(BaseSettings):
     limit_transaction_seconds: int = Field(default=900, ge=1)
 
     airbyte: AirbyteSettings = AirbyteSettings()
-    snowflake: SnowflakeSettings = SnowflakeSettings()
 
-    @field_validator("home", "dump", "catalog")
+    snowflake_account: str | None = None
+    snowflake_user: str | None = None
+    snowflake_password: SecretStr | None = None
+    snowflake_private_key_path: Path | None = None
+    snowflake_private_key_passphrase: SecretStr | None = None
+    snowflake_role: SnowflakeName = "DVD_RENTALS_TRANSFORMER"
+    snowflake_warehouse: SnowflakeName = "DVD_RENTALS"
+    snowflake_database: SnowflakeName = "DVD_RENTALS"
+    snowflake_schema: SnowflakeName = "PUBLIC"
+
+    @field_validator("home", "dump", "catalog", "snowflake_private_key_path")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().absolute() if path is not None else None

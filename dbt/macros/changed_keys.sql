@@ -8,15 +8,3 @@
         select coalesce(max(synced_at), cast('1970-01-01 00:00:00+00' as {{ timestamptz() }})) from {{ this }}
     )
 {%- endmacro %}
-
-{% macro timestamptz() -%}
-    {{ return(adapter.dispatch('timestamptz')()) }}
-{%- endmacro %}
-
-{% macro default__timestamptz() -%}
-    timestamptz
-{%- endmacro %}
-
-{% macro snowflake__timestamptz() -%}
-    timestamp_tz
-{%- endmacro %}

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from dvd_rental_dagster.airbyte.source_configuration import read_file, ssl_mode
 from dvd_rental_dagster.errors import SettingsError
-from dvd_rental_dagster.settings import AirbyteDestination, AirbyteSettings, Settings, SnowflakeSettings
+from dvd_rental_dagster.settings import AirbyteDestination, AirbyteSettings, Settings
+from dvd_rental_dagster.snowflake.bootstrap import Layout
 from dvd_rental_dagster.source.connection_string import parts
 
 RAW = "raw"
@@ -39,7 +40,7 @@ def destination_kind(settings: Settings) -> DestinationKind:
     """
     match settings.airbyte.destination:
         case AirbyteDestination.SNOWFLAKE:
-            return DestinationKind("snowflake", _snowflake(settings.snowflake))
+            return DestinationKind("snowflake", _snowflake(settings))
         case AirbyteDestination.POSTGRES:
             return DestinationKind("postgres", _postgres(settings.airbyte))
         case AirbyteDestination.LOCAL_JSON:
@@ -47,37 +48,39 @@ def destination_kind(settings: Settings) -> DestinationKind:
             return DestinationKind("local-json", configuration, definition_id=_LOCAL_JSON, dedups=False)
 
 
-def _snowflake(options: SnowflakeSettings) -> dict[str, Any]:
-    if options.account is None or options.user is None:
+def _snowflake(settings: Settings) -> dict[str, Any]:
+    if settings.snowflake_account is None or settings.airbyte.snowflake_user is None:
         raise SettingsError(
-            "The Snowflake account or its user is not set. Set DVD_RENTAL_SNOWFLAKE_ACCOUNT, like "
-            "organization-account, and DVD_RENTAL_SNOWFLAKE_USER."
+            "The Snowflake account or the user that Airbyte is there is not known. Set DVD_RENTAL_SNOWFLAKE_ACCOUNT "
+            "and DVD_RENTAL_AIRBYTE_SNOWFLAKE_USER."
         )
+    layout = Layout(settings.snowflake_database, settings.snowflake_warehouse)
     return {
-        "host": f"{options.account}.snowflakecomputing.com",
-        "role": options.role,
-        "warehouse": options.warehouse,
-        "database": options.database,
-        "schema": RAW,
-        "username": options.user,
-        "credentials": _snowflake_credentials(options),
+        "host": f"{settings.snowflake_account}.snowflakecomputing.com",
+        "role": layout.role("LOADER"),
+        "warehouse": layout.warehouse,
+        "database": layout.database,
+        "schema": RAW.upper(),
+        "username": settings.airbyte.snowflake_user,
+        "credentials": _snowflake_credentials(settings.airbyte),
         "cdc_deletion_mode": "Hard delete",
         "number_data_type": "NUMBER(38,9)",
     }
 
 
-def _snowflake_credentials(options: SnowflakeSettings) -> dict[str, Any]:
-    if (options.private_key_file is None) == (options.password is None):
+def _snowflake_credentials(options: AirbyteSettings) -> dict[str, Any]:
+    key_path, password = options.snowflake_private_key_path, options.snowflake_password
+    if (key_path is None) == (password is None):
         raise SettingsError(
-            "Snowflake needs exactly one of a private key and a password. Set "
-            "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_FILE or DVD_RENTAL_SNOWFLAKE_PASSWORD."
+            "Airbyte needs exactly one of a private key and a password for Snowflake. Set "
+            "DVD_RENTAL_AIRBYTE_SNOWFLAKE_PRIVATE_KEY_PATH or DVD_RENTAL_AIRBYTE_SNOWFLAKE_PASSWORD."
         )
-    if options.private_key_file is None:
-        return {"auth_type": "Username and Password", "password": options.password}
-    key = read_file(options.private_key_file, "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_FILE")
+    if key_path is None:
+        return {"auth_type": "Username and Password", "password": password}
+    key = read_file(key_path, "DVD_RENTAL_AIRBYTE_SNOWFLAKE_PRIVATE_KEY_PATH")
     credentials: dict[str, Any] = {"auth_type": "Key Pair Authentication", "private_key": SecretStr(key)}
-    if options.private_key_passphrase is not None:
-        credentials["private_key_password"] = options.private_key_passphrase
+    if options.snowflake_private_key_passphrase is not None:
+        credentials["private_key_password"] = options.snowflake_private_key_passphrase
     return credentials
 
 
@@ -96,7 +99,7 @@ def _postgres(options: AirbyteSettings) -> dict[str, Any]:
         "username": address.get("user", ""),
         "password": SecretStr(address.get("password", "")),
         "ssl_mode": ssl_mode(
-            address.get("sslmode", "prefer"), options.postgres_ca_file, "DVD_RENTAL_AIRBYTE_POSTGRES_CA_FILE"
+            address.get("sslmode", "prefer"), options.postgres_ca_path, "DVD_RENTAL_AIRBYTE_POSTGRES_CA_PATH"
         ),
         "tunnel_method": {"tunnel_method": "NO_TUNNEL"},
         "cdc_deletion_mode": "Hard delete",

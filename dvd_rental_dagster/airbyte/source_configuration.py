@@ -89,16 +89,16 @@ def read_file(path: Path, setting: str) -> str:
 
 
 def _source_ssl_mode(options: AirbyteSettings, otherwise: str) -> dict[str, Any]:
-    return ssl_mode(options.source_ssl_mode or otherwise, options.source_ca_file, "DVD_RENTAL_AIRBYTE_SOURCE_CA_FILE")
+    return ssl_mode(options.source_ssl_mode or otherwise, options.source_ca_path, "DVD_RENTAL_AIRBYTE_SOURCE_CA_PATH")
 
 
 def _tunnel(options: AirbyteSettings) -> dict[str, Any]:
     if options.tunnel_host is None:
         return {"tunnel_method": "NO_TUNNEL"}
-    if options.tunnel_user is None or (options.tunnel_key_file is None) == (options.tunnel_password is None):
+    if options.tunnel_user is None or (options.tunnel_key_path is None) == (options.tunnel_password is None):
         raise SettingsError(
             "The SSH tunnel lacks its user, or does not have exactly one of key and password. Set "
-            "DVD_RENTAL_AIRBYTE_TUNNEL_USER and DVD_RENTAL_AIRBYTE_TUNNEL_KEY_FILE or "
+            "DVD_RENTAL_AIRBYTE_TUNNEL_USER and DVD_RENTAL_AIRBYTE_TUNNEL_KEY_PATH or "
             "DVD_RENTAL_AIRBYTE_TUNNEL_PASSWORD."
         )
     place = {
@@ -106,7 +106,7 @@ def _tunnel(options: AirbyteSettings) -> dict[str, Any]:
         "tunnel_port": options.tunnel_port,
         "tunnel_user": options.tunnel_user,
     }
-    if options.tunnel_key_file is None:
+    if options.tunnel_key_path is None:
         return {"tunnel_method": "SSH_PASSWORD_AUTH", **place, "tunnel_user_password": options.tunnel_password}
-    key = read_file(options.tunnel_key_file, "DVD_RENTAL_AIRBYTE_TUNNEL_KEY_FILE")
+    key = read_file(options.tunnel_key_path, "DVD_RENTAL_AIRBYTE_TUNNEL_KEY_PATH")
     return {"tunnel_method": "SSH_KEY_AUTH", **place, "ssh_key": SecretStr(key)}

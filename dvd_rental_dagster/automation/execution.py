@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from dagster import DagsterEvent, DagsterInstance, DagsterRunStatus, RunsFilter, execute_job
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 
+from dvd_rental_dagster import errors
 from dvd_rental_dagster.automation.process import PID_TAG, is_alive
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
 from dvd_rental_dagster.transformation.project import check_streams
 
+_OURS = frozenset(name for name, kind in vars(errors).items() if isinstance(kind, type))
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -81,9 +83,9 @@ def execute_everything(settings: Settings) -> RunSummary:
 
 
 def _reason(failure: DagsterEvent) -> str:
-    """The message of the error that caused a step's failure, without the errors that wrap it."""
+    """The message of the error that caused a step's failure: ours, which names the remedy, else the first of all."""
     error = failure.step_failure_data.error
-    while error is not None and error.cause is not None:
+    while error is not None and error.cause is not None and error.cls_name not in _OURS:
         error = error.cause
     return error.message.strip() if error is not None else failure.message or "a step failed"
 

@@ -18,6 +18,7 @@ from dvd_rental_dagster.replication.array import arrays_to_json
 from dvd_rental_dagster.replication.column import Kind, TypeCatalog
 from dvd_rental_dagster.replication.destinations import Destination
 from dvd_rental_dagster.replication.evolution import plan_evolution, read_attributes
+from dvd_rental_dagster.replication.failpoint import FailPoint, reach
 from dvd_rental_dagster.replication.identity import check_identity, identifying_columns
 from dvd_rental_dagster.replication.ledger import Ledger, Stamp
 from dvd_rental_dagster.replication.pgoutput import Relation, Truncate
@@ -107,7 +108,9 @@ class Applier:
             extracted_at=self.stamp.extracted_at,
             committed_at=committed_at if committed_at is not None else self.ledger.committed_at,
         )
+        reach(FailPoint.BEFORE_COMMIT)
         self.destination.commit(self.ledger)
+        reach(FailPoint.AFTER_COMMIT)
         self._open = False
         return lsn
 

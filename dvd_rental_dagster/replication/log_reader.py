@@ -10,6 +10,7 @@ from struct import Struct
 from dvd_rental_dagster.errors import ProtocolError, SlotError
 from dvd_rental_dagster.progress import Progress
 from dvd_rental_dagster.replication.applier import Applier, Worker
+from dvd_rental_dagster.replication.failpoint import FailPoint, reach
 from dvd_rental_dagster.replication.pgoutput import (
     HEADER_LENGTH,
     Tag,
@@ -76,6 +77,7 @@ class LogReader:
             self._make_room()
             with memoryview(self._buffer) as space:
                 self._filled += self._stream.receive_into(space[self._filled : -PADDING_BYTES])
+            reach(FailPoint.AFTER_READ)
             self._parse()
             self._acknowledge()
             done = max(self._committed_lsn - start_lsn, 0)

@@ -4,6 +4,7 @@ PostgreSQL documentation, 52.19 "pg_replication_slots" and 54.4 "Streaming Repli
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from dvd_rental_dagster.replication.session import connect_replication
 SNAPSHOT_WAIT_SECONDS = 60
 """How long a snapshot waits for transactions that were open before it; it cannot be taken while they are."""
 
+IN_USE_WAIT_SECONDS = 5.0
+"""How long a slot in use is waited for: the server takes a moment to notice that a killed sync is gone."""
+
+_LOOK_SECONDS = 0.05
 _PREPARE = "Run dvd-rental source prepare."
 _RESYNC = "Load everything again with dvd-rental resync."
 
@@ -106,7 +111,7 @@ def check_slot(connection: Connection[Any], name: str, identity: SourceIdentity,
     Raises:
         SlotError: the slot is missing, lost, in use, of another kind, or has let go of changes that the ledger lacks.
     """
-    slot = read_slot(connection, name)
+    slot = _settled_slot(connection, name)
     if slot is None:
         again = f" Then: {_RESYNC}" if ledger else ""
         raise SlotError(f"The source has no replication slot {name}. {_PREPARE}{again}")
@@ -128,6 +133,16 @@ def check_slot(connection: Connection[Any], name: str, identity: SourceIdentity,
         )
     if ledger is not None:
         _check_continuity(slot, identity, ledger)
+    return slot
+
+
+def _settled_slot(connection: Connection[Any], name: str) -> Slot | None:
+    """The slot once nobody uses it, or as it is when somebody still does after ``IN_USE_WAIT_SECONDS``."""
+    deadline = time.monotonic() + IN_USE_WAIT_SECONDS
+    slot = read_slot(connection, name)
+    while slot is not None and slot.active_pid is not None and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+        slot = read_slot(connection, name)
     return slot
 
 

@@ -10,6 +10,7 @@ from struct import Struct
 
 from psycopg import sql
 
+from dvd_rental_dagster.replication.failpoint import FailPoint, reach
 from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.replication.pgoutput import POSTGRES_EPOCH_MICROSECONDS
 from dvd_rental_dagster.replication.session import Silence, connect_replication
@@ -64,6 +65,7 @@ class LogStream:
         """Tell the server that everything up to ``lsn`` is safe in the warehouse, so that it may let go of it."""
         self._acknowledged = max(self._acknowledged, lsn)
         self._send_feedback()
+        reach(FailPoint.AFTER_ACKNOWLEDGE)
 
     def keep_alive(self) -> None:
         """Send feedback when it is due; call it while something else takes long (``wal_sender_timeout``)."""

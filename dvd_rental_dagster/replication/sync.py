@@ -15,6 +15,7 @@ from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.replication.applier import Applier, Worker
 from dvd_rental_dagster.replication.column import TypeCatalog
 from dvd_rental_dagster.replication.destinations import Destination
+from dvd_rental_dagster.replication.failpoint import FailPoint, reach
 from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity, Stamp, StreamState
 from dvd_rental_dagster.replication.log_reader import LogReader
 from dvd_rental_dagster.replication.report import StreamReport, SyncReport
@@ -65,6 +66,7 @@ def sync(
     with connect(source_url) as source, destination:
         run = _Sync(source_url, source, destination, streams, publication, slot, progress, until_lsn)
         report = run.execute(frozenset(resync))
+        reach(FailPoint.AT_SHUTDOWN)
     report.seconds = time.perf_counter() - started
     return report
 
@@ -152,6 +154,7 @@ class _Sync:
                     stream_report.snapshot = loaded
                     stream_report.lsn = snapshot.lsn
                     stream_report.seconds = time.perf_counter() - started
+                    reach(FailPoint.IN_SNAPSHOT)
             ledger = Ledger(
                 identity,
                 self.slot,

@@ -55,12 +55,14 @@ def build(
 ) -> list[NodeResult]:
     """Build the selected models, all when none is named, with their tests; what depends on a failure is skipped.
 
+    Unit tests, which look at the models' SQL and not at the rows, run when everything is built.
+
     Raises:
         GraphError: dbt could not run at all.
     """
-    arguments = ["build", "--quiet"]
+    arguments = ["build", "--quiet", "--no-write-json"]
     if select:
-        arguments += ["--select", *select]
+        arguments += ["--select", *select, "--exclude-resource-type", "unit_test"]
     if full_refresh:
         arguments.append("--full-refresh")
 

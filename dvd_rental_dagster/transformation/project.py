@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from dvd_rental_dagster.catalog import STREAMS
 from dvd_rental_dagster.errors import GraphError
-from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
+from dvd_rental_dagster.settings import PROJECT_ROOT, Settings, Warehouse
 
 DBT_PATH = PROJECT_ROOT / "dbt"
 _SOURCES = frozenset({".sql", ".yml", ".md", ".csv"})
@@ -46,6 +46,7 @@ def global_arguments(settings: Settings) -> list[str]:
         "--target", settings.warehouse.value,
         "--target-path", str(target_path(settings)),
         "--log-path", str(settings.logs_path / "dbt"),
+        "--log-level-file", "info",
     ]  # fmt: skip
 
 
@@ -55,6 +56,7 @@ def environment(settings: Settings) -> Iterator[None]:
     wanted = {
         "DVD_RENTAL_DUCKDB_PATH": str(settings.duckdb_path),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        **(_snowflake(settings) if settings.warehouse is Warehouse.SNOWFLAKE else {}),
     }
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
@@ -66,6 +68,23 @@ def environment(settings: Settings) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _snowflake(settings: Settings) -> dict[str, str]:
+    """The settings under their own names, wherever they were read from; what is not set stays away."""
+    given = {
+        "ACCOUNT": settings.snowflake_account,
+        "USER": settings.snowflake_user,
+        "PASSWORD": settings.snowflake_password and settings.snowflake_password.get_secret_value(),
+        "PRIVATE_KEY_PATH": settings.snowflake_private_key_path,
+        "PRIVATE_KEY_PASSPHRASE": settings.snowflake_private_key_passphrase
+        and settings.snowflake_private_key_passphrase.get_secret_value(),
+        "ROLE": settings.snowflake_role,
+        "WAREHOUSE": settings.snowflake_warehouse,
+        "DATABASE": settings.snowflake_database,
+        "SCHEMA": settings.snowflake_schema,
+    }
+    return {f"DVD_RENTAL_SNOWFLAKE_{name}": str(value) for name, value in given.items() if value}
 
 
 def fingerprint() -> str:
@@ -101,17 +120,23 @@ _kept: dict[str, Any] = {}
 
 
 def keep_manifest(settings: Settings) -> None:
-    """Parse the project now, and have every command of this process and of its forks start from that.
+    """Parse the project now and compile its macros, so that a command of this process's forks does neither.
 
     Raises:
         GraphError: dbt cannot parse the project; the message is dbt's own.
     """
-    current = _state(settings)
-    _kept[current] = invoke(settings, ["parse", "--quiet"])
+    parsed = invoke(settings, ["parse", "--quiet"])
+    from dbt.task import build  # noqa: F401, PLC0415  # what a fork would import first
+    from dbt_common.clients.jinja import template_cache  # noqa: PLC0415
+
+    for macro in parsed.macros.values():
+        template_cache.get_node_template(macro)
+    _kept[_state(settings)] = parsed
 
 
 def _state(settings: Settings) -> str:
-    return f"{fingerprint()} {settings.warehouse.value}"
+    place = f"{settings.snowflake_database}.{settings.snowflake_schema}"
+    return f"{fingerprint()} {settings.warehouse.value} {place}"
 
 
 def invoke(settings: Settings, arguments: Sequence[str], on_event: Callable[[Any], None] | None = None) -> Any:

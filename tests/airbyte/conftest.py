@@ -21,7 +21,7 @@ from dvd_rental_dagster.airbyte.clock import Clock
 from dvd_rental_dagster.airbyte.provisioning import Provisioning
 from dvd_rental_dagster.airbyte.server import provisioning
 from dvd_rental_dagster.errors import DvdRentalError
-from dvd_rental_dagster.settings import PROJECT_ROOT, AirbyteSettings, Settings, SnowflakeSettings
+from dvd_rental_dagster.settings import PROJECT_ROOT, AirbyteSettings, Settings
 
 
 @pytest.fixture(scope="session")
@@ -86,15 +86,14 @@ def wanted_settings(settings: Settings, tmp_path: Path) -> Callable[..., Setting
     def make(**changes: Any) -> Settings:
         airbyte = {
             "client_id": CLIENT_ID, "client_secret": SecretStr(CLIENT_SECRET),
-            "tunnel_host": "bastion.example", "tunnel_user": "ec2-user", "tunnel_key_file": tunnel_key,
+            "tunnel_host": "bastion.example", "tunnel_user": "ec2-user", "tunnel_key_path": tunnel_key,
             "postgres_url": SecretStr("postgresql://writer:the-warehouse-password@warehouse.example/analytics"),
+            "snowflake_user": "LOADER", "snowflake_private_key_path": snowflake_key,
+            "snowflake_private_key_passphrase": SecretStr("the-passphrase"),
         }  # fmt: skip
-        snowflake = SnowflakeSettings(
-            account="org-account", user="LOADER", private_key_file=snowflake_key,
-            private_key_passphrase=SecretStr("the-passphrase"),
-        )  # fmt: skip
         update = {
-            "source_url": SecretStr(URL), "airbyte": AirbyteSettings(**(airbyte | changes)), "snowflake": snowflake,
+            "source_url": SecretStr(URL), "airbyte": AirbyteSettings(**(airbyte | changes)),
+            "snowflake_account": "org-account",
         }  # fmt: skip
         return settings.model_copy(update=update)
 

@@ -62,6 +62,7 @@ def test_snowflake_gets_the_current_state_and_every_version_through_slots_of_the
         assert all(stream == {"name": stream["name"], "namespace": "public", "syncMode": mode} for stream in streams)
     destination = fake.only("destinations", "dvd_rental")["configuration"]
     assert destination["host"] == "org-account.snowflakecomputing.com"
+    assert destination["role"] == "DVD_RENTALS_LOADER"
     assert destination["credentials"]["auth_type"] == "Key Pair Authentication"
     assert destination["credentials"]["private_key_password"] == "the-passphrase"
     assert destination["cdc_deletion_mode"] == "Hard delete"
@@ -95,8 +96,8 @@ def test_a_schedule_of_five_minutes_is_quartz(provision: Provision, fake: Fake) 
     [
         ({"tunnel_user": None}, "TUNNEL_USER"),
         ({"tunnel_password": SecretStr("word")}, "TUNNEL_PASSWORD"),
-        ({"source_ssl_mode": "verify-full"}, "SOURCE_CA_FILE"),
-        ({"tunnel_key_file": Path("/no/such/key")}, "TUNNEL_KEY_FILE"),
+        ({"source_ssl_mode": "verify-full"}, "SOURCE_CA_PATH"),
+        ({"tunnel_key_path": Path("/no/such/key")}, "TUNNEL_KEY_PATH"),
         ({"destination": AirbyteDestination.POSTGRES, "postgres_url": None}, "POSTGRES_URL"),
     ],
 )
@@ -127,8 +128,8 @@ def test_every_setting_comes_from_the_environment(settings: Settings, monkeypatc
     monkeypatch.setenv("DVD_RENTAL_AIRBYTE_CLIENT_ID", "an-id")
     monkeypatch.setenv("DVD_RENTAL_AIRBYTE_CLIENT_SECRET", "")
     monkeypatch.setenv("DVD_RENTAL_AIRBYTE_TUNNEL_PORT", "2222")
-    monkeypatch.setenv("DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_FILE", "~/key.p8")
+    monkeypatch.setenv("DVD_RENTAL_AIRBYTE_SNOWFLAKE_PRIVATE_KEY_PATH", "~/key.p8")
     read = Settings(_env_file=None)
     assert (read.airbyte.client_id, read.airbyte.client_secret) == ("an-id", None)
     assert read.airbyte.tunnel_port == 2222
-    assert read.snowflake.private_key_file == Path("~/key.p8").expanduser()
+    assert read.airbyte.snowflake_private_key_path == Path("~/key.p8").expanduser()

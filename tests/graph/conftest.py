@@ -1,75 +1,10 @@
-"""Homes of the product, used as a user does: through the command line, in processes of their own."""
+"""Homes of the product: one with the real database in it, and empty ones."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
-
-from dvd_rental_dagster.settings import PROJECT_ROOT
-
-BIN = Path(sys.executable).parent
-
-
-@dataclass(frozen=True)
-class Home:
-    """One ``DVD_RENTAL_HOME`` and the command line over it."""
-
-    path: Path
-    settings: dict[str, str]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVD_RENTAL_", "DAGSTER_"))}
-        return {**kept, **self.settings, "DVD_RENTAL_HOME": str(self.path), "PATH": f"{BIN}:{os.environ['PATH']}"}
-
-    @property
-    def published(self) -> Path:
-        return self.path / "published" / "warehouse.duckdb"
-
-    @property
-    def warehouse(self) -> Path:
-        return self.path / "warehouse.duckdb"
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*arguments], env=self.environment, cwd=PROJECT_ROOT, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-
-    def run(self, *arguments: str, expected: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*arguments], env=self.environment, cwd=PROJECT_ROOT, text=True, capture_output=True, check=False
-        )
-        assert done.returncode == expected, f"{arguments} ended {done.returncode}:\n{done.stdout}\n{done.stderr}"
-        return done
-
-    def cli(self, *arguments: str, expected: int = 0) -> str:
-        return self.run("dvd-rental", *arguments, expected=expected).stdout
-
-    def query(self, statement: str) -> list[dict[str, Any]]:
-        answer: list[dict[str, Any]] = json.loads(self.cli("query", statement, "--format", "json"))
-        return answer
-
-    def sync(self) -> dict[str, Any]:
-        moved: dict[str, Any] = json.loads(self.cli("sync", "--format", "json"))
-        return moved
-
-    @property
-    def source_url(self) -> str:
-        return self.cli("source", "url").strip()
-
-    def execute(self, *statements: str) -> None:
-        """Run the statements at the source, in one transaction."""
-        with psycopg.connect(self.source_url) as connection:
-            for statement in statements:
-                connection.execute(statement)
+from home import Home
 
 
 @pytest.fixture(scope="module")

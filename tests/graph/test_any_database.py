@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import Home
 from dagster import build_sensor_context
+from home import Home
 
 from dvd_rental_dagster.automation.log_sensor import _below
 from dvd_rental_dagster.catalog import STREAM_NAMES, STREAMS, Stream, SyncMode, dump_catalog

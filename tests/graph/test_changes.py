@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import Home
+from home import Home
 from reports import REPORTS, report_rows, source_rows
 
 pytestmark = [pytest.mark.dump, pytest.mark.xdist_group("changes")]

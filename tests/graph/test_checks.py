@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import duckdb
 import psycopg
 import pytest
-from conftest import Home
 from dagster import (
     AssetCheckEvaluation,
     AssetCheckKey,
@@ -13,6 +12,7 @@ from dagster import (
     AssetKey,
     DagsterInstance,
 )
+from home import Home
 
 from dvd_rental_dagster.catalog import STREAM_NAMES
 

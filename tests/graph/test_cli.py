@@ -1,7 +1,7 @@
 """The command line: help, errors of one line, exit codes."""
 
 import pytest
-from conftest import Home
+from home import Home
 
 COMMANDS = [
     ("up",), ("down",), ("status",), ("sync",), ("verify",), ("resync",), ("run",), ("ui",), ("query",), ("reset",),

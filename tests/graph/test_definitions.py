@@ -1,16 +1,32 @@
 """The code location: what it holds, and what it takes to load it."""
 
 import json
+import shutil
 from typing import Any
 
 import pytest
-from conftest import Home
+import yaml
 from dagster import AssetKey, Definitions
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from home import Home
 
 from dvd_rental_dagster.catalog import STREAM_NAMES
 from dvd_rental_dagster.settings import PROJECT_ROOT
 
+_PARSE_TWICE_AND_AFTER_A_CHANGE = """
+import pathlib, sys
+from dvd_rental_dagster.settings import load_settings
+from dvd_rental_dagster.transformation import project
+
+project.DBT_PATH = pathlib.Path(sys.argv[1])
+settings = load_settings()
+project.manifest(settings)
+parsed = (project.target_path(settings) / "manifest.json").stat().st_mtime_ns
+project.manifest(settings)
+assert (project.target_path(settings) / "manifest.json").stat().st_mtime_ns == parsed
+(project.DBT_PATH / "models" / "reports" / "rpt_new.sql").write_text("select 1 as one")
+assert "model.dvd_rental.rpt_new" in project.manifest(settings)["nodes"]
+"""
 _LOAD_WITHOUT_SOCKETS = """
 import socket, sys
 
@@ -85,6 +101,22 @@ def test_all_fifteen_streams_are_there_from_source_to_staging(graph: AssetGraph)
     for stream in STREAM_NAMES:
         assert graph.get(AssetKey(["raw", stream])).parent_keys == {AssetKey(["source", stream])}
         assert graph.get(AssetKey(["staging", f"stg_{stream}"])).parent_keys == {AssetKey(["raw", stream])}
+
+
+def test_runs_that_write_share_a_pool_of_one() -> None:
+    from dvd_rental_dagster.definitions import defs  # noqa: PLC0415
+
+    job = defs.resolve_job_def("everything")
+    writers = {"streams", "models", "published_warehouse"}
+    assert {node.definition.pool for node in job.nodes if node.name in writers} == {"warehouse"}
+    limits = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())["concurrency"]["pools"]
+    assert limits == {"default_limit": 1, "granularity": "run"}
+
+
+def test_a_project_that_changed_is_parsed_anew(empty_home: Home) -> None:
+    copied = empty_home.path.parent / "dbt"
+    shutil.copytree(PROJECT_ROOT / "dbt", copied)
+    empty_home.run("python", "-c", _PARSE_TWICE_AND_AFTER_A_CHANGE, str(copied))
 
 
 def test_every_dbt_test_is_a_check(graph: AssetGraph, nodes: list[dict[str, Any]]) -> None:

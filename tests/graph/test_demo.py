@@ -1,7 +1,7 @@
 """From an empty folder to answered questions, with nothing but generated data."""
 
 import duckdb
-from conftest import Home
+from home import Home
 from reports import REPORTS, report_rows, source_rows
 
 from dvd_rental_dagster.answers import QUESTIONS

@@ -3,7 +3,7 @@
 import duckdb
 import psycopg
 import pytest
-from conftest import Home
+from home import Home
 from reports import REPORTS, report_rows, source_rows
 
 from dvd_rental_dagster.catalog import STREAMS

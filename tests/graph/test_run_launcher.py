@@ -8,9 +8,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import Home
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
+from home import Home
 
 from dvd_rental_dagster.automation.execution import load_job, open_instance
 from dvd_rental_dagster.automation.process import PID_TAG

@@ -6,7 +6,7 @@ import time
 import duckdb
 import psycopg
 import pytest
-from conftest import Home
+from home import Home
 
 pytestmark = pytest.mark.xdist_group("runs")
 

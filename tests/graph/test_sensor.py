@@ -2,8 +2,8 @@
 
 import psycopg
 import pytest
-from conftest import Home
 from dagster import AssetKey, DagsterInstance, RunRequest, SkipReason, build_sensor_context
+from home import Home
 
 from dvd_rental_dagster.replication.lsn import parse_lsn
 

@@ -1,20 +1,14 @@
 """Replicas of small databases."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from replica import Replica
+from replica import STREAMS, TABLES, Replica
 
 from dvd_rental_dagster.catalog import Stream
-
-TABLES = """
-    create table item (id integer primary key, name text, price numeric(8, 2), notes text);
-    create table place (x integer, y integer, label text, primary key (x, y));
-    create table empty (id integer primary key);
-"""
-STREAMS = (Stream("item", ("id",)), Stream("place", ("x", "y")), Stream("empty", ("id",)))
+from dvd_rental_dagster.source.server import EmbeddedServer
 
 
 @pytest.fixture
@@ -41,3 +35,10 @@ def replica(make_replica: Callable[..., Replica]) -> Replica:
     )
     made.sync()
     return made
+
+
+@pytest.fixture
+def restarted(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
+    """The worker's server, which runs again afterwards."""
+    yield server
+    server.ensure_running()

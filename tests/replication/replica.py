@@ -17,6 +17,12 @@ from dvd_rental_dagster.replication.destinations.duckdb_types import quoted
 from dvd_rental_dagster.replication.verification import verify
 
 PUBLICATION = "everything"
+TABLES = """
+    create table item (id integer primary key, name text, price numeric(8, 2), notes text);
+    create table place (x integer, y integer, label text, primary key (x, y));
+    create table empty (id integer primary key);
+"""
+STREAMS = (Stream("item", ("id",)), Stream("place", ("x", "y")), Stream("empty", ("id",)))
 _SLOT_IS_FREE = """
     do $$ begin
         while exists (select from pg_replication_slots where slot_name = '{}' and active) loop

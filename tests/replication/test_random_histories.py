@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from interruption import POINTS, sync_interrupted, sync_killed
+from interruption import sync_interrupted, sync_killed
 from replica import Replica
 
 from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.replication import log_reader
+from dvd_rental_dagster.replication.failpoint import FailPoint
 
 LONG = bool(os.environ.get("DVD_RENTAL_TEST_LONG"))
 SETTINGS = settings(
@@ -49,7 +50,7 @@ keys = st.integers(1, 6)
 words = st.one_of(st.none(), st.text(alphabet="aé'\"\\{} ", max_size=6))
 sizes = st.sampled_from([None, 1, 2])
 sessions = st.integers(0, SESSIONS - 1)
-points = st.sampled_from(sorted(POINTS))
+points = st.sampled_from([point for point in FailPoint if point is not FailPoint.IN_SNAPSHOT])
 
 
 class Histories(RuleBasedStateMachine):
@@ -218,15 +219,15 @@ class Histories(RuleBasedStateMachine):
         self.read()
 
     @rule(point=points, calls=st.integers(1, 4))
-    def sync_and_fail(self, point: str, calls: int) -> None:
+    def sync_and_fail(self, point: FailPoint, calls: int) -> None:
         self.unlock()
-        sync_interrupted(self.replica, point, calls, BATCH_BYTES)
+        sync_interrupted(self.replica, point, calls)
         self.read()
 
     @rule(point=points, calls=st.integers(1, 4))
-    def sync_and_die(self, point: str, calls: int) -> None:
+    def sync_and_die(self, point: FailPoint, calls: int) -> None:
         self.unlock()
-        sync_killed(self.replica, point, calls, BATCH_BYTES)
+        sync_killed(self.replica, point, calls)
         self.read()
 
     def read(self) -> None:

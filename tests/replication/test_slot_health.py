@@ -1,6 +1,7 @@
 """What a slot's health tells, on real servers: what is unread, what log is kept and for whom, and what helps."""
 
 import dataclasses
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,24 @@ def test_the_lag_of_unpublished_writes_goes_with_a_sync_too(replica: Replica) ->
 
     assert not judged(behind, NARROW)[Subject.LAG].passed
     assert judged(health_of(replica), NARROW)[Subject.LAG].passed
+
+
+def test_a_day_of_idle_syncs_keeps_no_log_and_no_memory(replica: Replica) -> None:
+    syncs = 288 if os.environ.get("DVD_RENTAL_TEST_LONG") else 12  # a day of a sync every five minutes
+    replica.execute(
+        "create table scratch (id integer)",
+        f"drop publication {PUBLICATION}",
+        f"create publication {PUBLICATION} for table item, place, empty",
+    )
+    resident = []
+    for number in range(syncs):
+        replica.execute(f"insert into scratch select generate_series(1, {number % 100})")
+        assert replica.sync().rows == 0
+        resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+    health = health_of(replica)
+    assert health.lag_bytes is not None
+    assert health.lag_bytes < MEGABYTE
+    assert resident[-1] - resident[syncs // 3] < 50 * MEGABYTE
 
 
 def test_lag_that_nobody_read_for_long_is_found_however_small(replica: Replica) -> None:

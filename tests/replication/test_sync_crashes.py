@@ -1,57 +1,31 @@
 """A sync that dies at any moment, and is started again, ends where an uninterrupted one would."""
 
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
+from threading import Event
 
+import duckdb
 import pytest
+from interruption import at, sync_interrupted, sync_killed
+from outage import immediate, killed
 from replica import PUBLICATION, Replica
 
-from dvd_rental_dagster.errors import SlotError
-from dvd_rental_dagster.replication.applier import Applier, Worker
+from dvd_rental_dagster.errors import SlotError, SourceUnreachableError
+from dvd_rental_dagster.replication import slot
+from dvd_rental_dagster.replication.applier import Worker
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
-from dvd_rental_dagster.replication.stream import LogStream
+from dvd_rental_dagster.replication.failpoint import FailPoint
+from dvd_rental_dagster.replication.stream import LogStream, open_stream
+from dvd_rental_dagster.source.server import EmbeddedServer
 
-_DIES = """
-import importlib, os, signal, sys
-sys.path.insert(0, {folder!r})
-from pathlib import Path
-from conftest import STREAMS
-from replica import Replica
+ITEMS, CHANGES = 20, 5
+APPLYING = (FailPoint.AFTER_READ, FailPoint.IN_APPLY, FailPoint.BEFORE_COMMIT)
 
-module = importlib.import_module({module!r})
-
-def die(*arguments, **named):
-    {before}
-    os.kill(os.getpid(), signal.SIGKILL)
-
-setattr({owner}, {method!r}, die)
-Replica({url!r}, Path({warehouse!r}), STREAMS).sync()
-"""
-_HALF_A_MERGE = "arguments[0].insert('history', 'select * exclude (_airbyte_sequence) from staged')"
-POINTS = {
-    "before the batch is applied": ("applier", "module.Applier", "apply_batch", "pass"),
-    "in the middle of the batch": ("destinations.duckdb_changes", "module", "_merge", _HALF_A_MERGE),
-    "after the batch, before the commit": ("applier", "module.Applier", "commit", "pass"),
-    "after the commit, before the acknowledgement": ("stream", "module.LogStream", "acknowledge", "pass"),
-    "after the acknowledgement": ("stream", "module.LogStream", "finish", "pass"),
-}
-
-
-def die_at(replica: Replica, module: str, owner: str, method: str, before: str = "pass") -> None:
-    code = _DIES.format(
-        folder=str(Path(__file__).parent),
-        module=f"dvd_rental_dagster.replication.{module}",
-        owner=owner,
-        method=method,
-        before=before,
-        url=replica.url,
-        warehouse=str(replica.warehouse),
-    )
-    died = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr
+points = pytest.mark.parametrize("point", FailPoint, ids=lambda point: point.value)
 
 
 def change(replica: Replica) -> None:
@@ -63,26 +37,57 @@ def change(replica: Replica) -> None:
     )
 
 
+def resync(point: FailPoint) -> list[str]:
+    """What to load again so that the point is reached."""
+    return ["item", "place"] if point is FailPoint.IN_SNAPSHOT else []
+
+
 def versions(replica: Replica) -> list[tuple[object, ...]]:
     return replica.rows(
         "select id, name, price, _ab_cdc_lsn, _ab_cdc_deleted_at is not null from history.item order by all"
     )
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_a_sync_killed_there_and_started_again_writes_everything_once(replica: Replica, point: str) -> None:
-    change(replica)
-    die_at(replica, *POINTS[point])
+def assert_goes_on(replica: Replica) -> None:
+    """The next sync ends where an undisturbed one would, with every version written once."""
     replica.sync()
     replica.assert_equal()
-    assert len(versions(replica)) == 20 + 6 - 1
-    assert len({version[:4] for version in versions(replica)}) == len(versions(replica))
+    written = versions(replica)
+    assert len(written) == len({version[:4] for version in written}) == ITEMS + CHANGES
 
 
-def test_a_first_load_that_is_killed_starts_clean(make_replica: Callable[..., Replica]) -> None:
+@points
+def test_a_sync_killed_there_and_started_again_writes_everything_once(replica: Replica, point: FailPoint) -> None:
+    change(replica)
+    assert sync_killed(replica, point, resync=resync(point))
+    assert_goes_on(replica)
+
+
+@points
+@pytest.mark.parametrize("outage", [immediate, killed])
+def test_a_server_that_goes_down_there_and_comes_back_is_followed_as_if_it_had_not(
+    replica: Replica, restarted: EmbeddedServer, point: FailPoint, outage: Callable[[EmbeddedServer], None]
+) -> None:
+    change(replica)
+    struck = Event()
+
+    def strike() -> None:
+        outage(restarted)
+        struck.set()
+
+    with at(point, strike), suppress(SourceUnreachableError, SlotError):
+        replica.sync(resync=resync(point))
+    assert struck.is_set()
+    restarted.ensure_running()
+    assert_goes_on(replica)
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+def test_a_first_load_that_is_killed_starts_clean(make_replica: Callable[..., Replica], calls: int) -> None:
     replica = make_replica()
     replica.execute("insert into item values (1, 'a', 1, null)")
-    die_at(replica, "destinations.duckdb_file", "module.DuckDBDestination", "commit")
+    assert sync_killed(replica, FailPoint.IN_SNAPSHOT, calls)
+    assert replica.rows("select * from duckdb_tables()") == []
     replica.sync()
     replica.assert_equal()
     assert replica.versions("item", "id") == [(1, False)]
@@ -102,18 +107,16 @@ def test_acknowledgements_lost_for_a_whole_sync_have_no_effect(
     assert len(versions(replica)) == len(written) + 1
 
 
-def test_an_apply_that_fails_leaves_what_was_there_and_the_next_one_goes_on(
-    replica: Replica, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("point", APPLYING, ids=lambda point: point.value)
+def test_an_apply_that_fails_again_and_again_leaves_what_was_there_until_it_succeeds(
+    replica: Replica, point: FailPoint
 ) -> None:
     before = versions(replica)
     change(replica)
-    with monkeypatch.context() as failing:
-        failing.setattr(Applier, "commit", lambda *_: (_ for _ in ()).throw(OSError("no space left on device")))
-        with pytest.raises(OSError, match="no space left"):
-            replica.sync()
-    assert versions(replica) == before
-    replica.sync()
-    replica.assert_equal()
+    for _ in range(3):
+        assert sync_interrupted(replica, point)
+        assert versions(replica) == before
+    assert_goes_on(replica)
 
 
 def test_what_comes_behind_a_failed_piece_of_work_fails_with_its_error() -> None:
@@ -129,20 +132,79 @@ def test_what_comes_behind_a_failed_piece_of_work_fails_with_its_error() -> None
         worker.close()
 
 
-def test_a_second_engine_on_the_slot_is_refused(replica: Replica, tmp_path: Path) -> None:
+def test_a_second_engine_on_the_slot_is_refused_and_the_first_goes_on(
+    replica: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot, "IN_USE_WAIT_SECONDS", 0.2)
     change(replica)
-    with replica_reading(replica):
-        other = Replica(replica.url, tmp_path / "other.duckdb", replica.streams)
-        with pytest.raises(SlotError, match="in use by process"):
+    applying, refused = Event(), Event()
+
+    def hold() -> None:
+        applying.set()
+        assert refused.wait(60)
+
+    other = Replica(replica.url, tmp_path / "other.duckdb", replica.streams)
+    with at(FailPoint.IN_APPLY, hold), ThreadPoolExecutor(1) as pool:
+        first = pool.submit(replica.sync)
+        assert applying.wait(60)
+        try:
+            with pytest.raises(SlotError, match="in use by process"):
+                other.sync()
+        finally:
+            refused.set()
+        first.result()
+    assert_goes_on(replica)
+
+
+def test_an_engine_that_comes_to_the_slot_at_the_same_moment_is_refused(
+    replica: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Replica(replica.url, tmp_path / "other.duckdb", replica.streams)
+    # It looked at the slot before the first engine came, and has a log to read.
+    monkeypatch.setattr(import_module("dvd_rental_dagster.replication.sync"), "check_slot", lambda *_: None)
+    with reading(replica) as stream, at(FailPoint.IN_SNAPSHOT, lambda: change(replica)):
+        with pytest.raises(SlotError, match=r"does not start the log stream: .* is active"):
             other.sync()
-    replica.sync()
-    replica.assert_equal()
+        stream.finish()
+    assert_goes_on(replica)
 
 
-def replica_reading(replica: Replica):  # noqa: ANN201  # a context manager of a private type
-    from dvd_rental_dagster.replication.stream import open_stream  # noqa: PLC0415
+def test_a_slot_whose_reader_is_dying_is_waited_for(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(replica)
+    seen_in_use = Event()
+    read_slot = slot.read_slot
 
+    def look(*arguments: object) -> slot.Slot | None:
+        found = read_slot(*arguments)  # type: ignore[arg-type]
+        if found is not None and found.active_pid is not None:
+            seen_in_use.set()
+        return found
+
+    monkeypatch.setattr(slot, "read_slot", look)
+    monkeypatch.setattr(slot, "IN_USE_WAIT_SECONDS", 60)
+    with ThreadPoolExecutor(1) as pool:
+        with reading(replica):
+            syncing = pool.submit(assert_goes_on, replica)
+            assert seen_in_use.wait(60)
+        syncing.result()
+
+
+@contextmanager
+def reading(replica: Replica) -> Iterator[LogStream]:
+    """The slot in use by somebody who reads from where the replica stands."""
     with DuckDBDestination(replica.warehouse) as destination:
         ledger = destination.read_ledger()
     assert ledger is not None
-    return open_stream(replica.url, replica.slot, PUBLICATION, ledger.lsn)
+    with open_stream(replica.url, replica.slot, PUBLICATION, ledger.lsn) as stream:
+        yield stream
+
+
+@pytest.mark.parametrize("length", [0, 100, 4096, 12287])
+def test_a_warehouse_whose_maker_died_over_its_headers_is_made_anew(
+    make_replica: Callable[..., Replica], length: int
+) -> None:
+    replica = make_replica()
+    duckdb.connect(replica.warehouse).close()
+    os.truncate(replica.warehouse, length)
+    replica.sync()
+    replica.assert_equal()

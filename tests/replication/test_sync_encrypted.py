@@ -9,9 +9,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import STREAMS, TABLES
 from psycopg import sql
-from replica import Replica
+from replica import STREAMS, TABLES, Replica
 
 from dvd_rental_dagster.errors import SourceUnreachableError
 from dvd_rental_dagster.replication.bulk_session import bulk_session

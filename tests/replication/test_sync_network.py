@@ -1,7 +1,6 @@
 """A network or a server that fails in the middle of a sync ends it with an error, never a hang."""
 
 import os
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from outage import fast, immediate
 from proxy import Proxy
 from replica import PUBLICATION, Replica
 
@@ -165,24 +165,6 @@ def test_a_slow_link_is_slow_and_nothing_else(replica: Replica) -> None:
         sync_through(proxy, replica, LOG)
         sync_through(proxy, replica, SNAPSHOT)
     replica.assert_equal()
-
-
-@pytest.fixture
-def restarted(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
-    """The worker's server, which runs again afterwards."""
-    yield server
-    server.ensure_running()
-
-
-def fast(server: EmbeddedServer) -> None:
-    server.stop()
-
-
-def immediate(server: EmbeddedServer) -> None:
-    pid_file = server._pid_file()
-    assert pid_file is not None
-    os.kill(pid_file.pid, signal.SIGQUIT)
-    assert server._ends_within(60)
 
 
 @pytest.mark.parametrize("shutdown", [fast, immediate])

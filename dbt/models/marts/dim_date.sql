@@ -19,8 +19,14 @@ payment_days as (
 bounds as (
 
     select
-        least(rental_days.first_day, payment_days.first_day) as first_day,
-        greatest(rental_days.last_day, payment_days.last_day) as last_day
+        least(
+            coalesce(rental_days.first_day, payment_days.first_day),
+            coalesce(payment_days.first_day, rental_days.first_day)
+        ) as first_day,
+        greatest(
+            coalesce(rental_days.last_day, payment_days.last_day),
+            coalesce(payment_days.last_day, rental_days.last_day)
+        ) as last_day
     from rental_days
     cross join payment_days
 
@@ -64,7 +70,7 @@ select
     cast(extract(quarter from date_day) as integer) as quarter_number,
     cast(extract(month from date_day) as integer) as month_number,
     cast(date_trunc('month', date_day) as date) as month_start,
-    cast(date_trunc('week', date_day) as date) as week_start,
+    cast({{ week_start('date_day') }} as date) as week_start,
     cast({{ iso_weekday('date_day') }} as integer) as weekday_number,
     coalesce({{ iso_weekday('date_day') }} >= 6, false) as is_weekend
 from days

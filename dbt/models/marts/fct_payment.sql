@@ -1,4 +1,6 @@
-{{ config(materialized='incremental', incremental_strategy='changed_keys', unique_key='payment_id') }}
+{{ config(
+    materialized='incremental', incremental_strategy='changed_keys', unique_key='payment_id', cluster_by=['paid_on']
+) }}
 
 with payments as (
 

@@ -1,4 +1,6 @@
-{{ config(materialized='incremental', incremental_strategy='changed_keys', unique_key='rental_id') }}
+{{ config(
+    materialized='incremental', incremental_strategy='changed_keys', unique_key='rental_id', cluster_by=['rented_on']
+) }}
 
 with rentals as (
 
@@ -69,7 +71,9 @@ dated as (
         inventory.film_id,
         inventory.store_id as inventory_store_id,
         films.rental_duration_days,
-        cast({{ dbt.dateadd('day', 'films.rental_duration_days', 'rentals.rented_at') }} as timestamp) as due_at,
+        cast(
+            {{ dbt.dateadd('day', 'films.rental_duration_days', 'rentals.rented_at') }} as {{ timestamp_ntz() }}
+        ) as due_at,
         greatest(
             rentals.synced_at,
             coalesce(inventory.synced_at, rentals.synced_at),

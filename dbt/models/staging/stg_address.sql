@@ -14,7 +14,7 @@ renamed as (
         cast(city_id as integer) as city_id,
         {{ text('postal_code') }} as postal_code,
         {{ text('phone') }} as phone,
-        cast(last_update as timestamp) as updated_at,
+        cast(last_update as {{ timestamp_ntz() }}) as updated_at,
         cast(_airbyte_extracted_at as {{ timestamptz() }}) as synced_at
     from source
 

@@ -10,7 +10,7 @@ renamed as (
         cast(city_id as integer) as city_id,
         {{ text('city') }} as city_name,
         cast(country_id as integer) as country_id,
-        cast(last_update as timestamp) as updated_at,
+        cast(last_update as {{ timestamp_ntz() }}) as updated_at,
         cast(_airbyte_extracted_at as {{ timestamptz() }}) as synced_at
     from source
 

@@ -15,7 +15,7 @@ renamed as (
         cast(address_id as integer) as address_id,
         cast(active as integer) = 1 as is_active,
         cast(create_date as date) as created_on,
-        cast(last_update as timestamp) as updated_at,
+        cast(last_update as {{ timestamp_ntz() }}) as updated_at,
         cast(_airbyte_extracted_at as {{ timestamptz() }}) as synced_at
     from source
 

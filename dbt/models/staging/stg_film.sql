@@ -18,7 +18,7 @@ renamed as (
         cast(replacement_cost as decimal(7, 2)) as replacement_cost,
         cast(rating as varchar) as rating,
         cast(special_features as varchar) as special_features,
-        cast(last_update as timestamp) as updated_at,
+        cast(last_update as {{ timestamp_ntz() }}) as updated_at,
         cast(_airbyte_extracted_at as {{ timestamptz() }}) as synced_at
     from source
 

@@ -15,7 +15,7 @@ renamed as (
         cast(store_id as integer) as store_id,
         cast(active as boolean) as is_active,
         {{ text('username') }} as username,
-        cast(last_update as timestamp) as updated_at,
+        cast(last_update as {{ timestamp_ntz() }}) as updated_at,
         cast(_airbyte_extracted_at as {{ timestamptz() }}) as synced_at
     from source
 

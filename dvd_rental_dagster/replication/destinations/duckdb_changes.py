@@ -8,6 +8,7 @@ import pyarrow as pa
 from dvd_rental_dagster.replication.destinations.duckdb_tables import SCHEMAS, StreamTables
 from dvd_rental_dagster.replication.destinations.duckdb_types import cast_from_text, column_type, quoted
 from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
+from dvd_rental_dagster.replication.failpoint import FailPoint, reach
 from dvd_rental_dagster.replication.rows import Changes, Operation
 
 _SEQUENCE = "_airbyte_sequence"
@@ -34,6 +35,7 @@ def truncate(tables: StreamTables, lsn: int, committed_at: int) -> int:
     row = tables.row(tables.columns, str(lsn), at, at)
     tables.execute(f"create or replace temp table emptied as select {row} from {tables.live()}")
     count = tables.insert("history", f"select {tables.names} from emptied")
+    reach(FailPoint.IN_APPLY)
     if tables.appends:
         tables.insert("raw", f"select {tables.names} from emptied")
     else:
@@ -47,6 +49,7 @@ def _insert(tables: StreamTables, changes: Changes) -> None:
     arrays, row = _arrow_rows(tables, changes)
     for schema in SCHEMAS:
         tables.insert(schema, f"select {row} from given_rows", arrays)
+        reach(FailPoint.IN_APPLY)
 
 
 def _stage(tables: StreamTables, changes: Changes) -> None:
@@ -132,6 +135,7 @@ def _merge(tables: StreamTables) -> None:
     """Write what is staged to ``history``, and to ``raw`` what the stream's mode keeps of it."""
     staged = f"select {tables.names} from staged"
     tables.insert("history", staged)
+    reach(FailPoint.IN_APPLY)
     if tables.appends:
         tables.insert("raw", staged)
     elif tables.table.key:

@@ -1,6 +1,8 @@
 """DuckDB, the embedded warehouse: one file, one writing process."""
 
+import fcntl
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from dvd_rental_dagster.catalog import SyncMode
+from dvd_rental_dagster.disk import naming_a_full_disk
 from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError
 from dvd_rental_dagster.replication.column import Column
 from dvd_rental_dagster.replication.destinations import Checksum
@@ -49,6 +52,16 @@ create table if not exists ledger.streams (
 );
 """
 
+# By default a transaction's new rows go to disk only after five row groups (614,400 rows) of a table: 100 MB and more.
+_SETTINGS = """
+set timezone = 'UTC';
+set preserve_insertion_order = false;
+set write_buffer_row_group_memory_limit = '16MB'
+"""
+_HEADER_BYTES = 3 * 4096  # DuckDB's documentation, "Storage Versions and Format"
+_MAGIC = slice(8, 12)
+_HELD = "Could not set lock on file"
+
 
 @contextmanager
 def open_for_writing(path: Path, *, wait_seconds: float = 30) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -56,16 +69,27 @@ def open_for_writing(path: Path, *, wait_seconds: float = 30) -> Iterator[duckdb
 
     Raises:
         WarehouseBusyError: another process still holds it after ``wait_seconds``.
-        WarehouseError: the file is damaged, unreadable or not DuckDB's.
+        WarehouseError: the file is damaged, unreadable or not DuckDB's; or the disk is full, then or while it is open.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + wait_seconds
+    with naming_a_full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = _opened(path, time.monotonic() + wait_seconds)
+        try:
+            connection.execute(_SETTINGS)
+            yield connection
+        finally:
+            connection.close()
+
+
+def _opened(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
     while True:
         try:
-            connection = duckdb.connect(path)
-            break
+            with naming_a_full_disk(path):
+                return duckdb.connect(path)
         except duckdb.Error as error:
-            if "lock" not in str(error).lower():
+            if _removed_stillborn(path):
+                continue
+            if _HELD not in str(error):
                 raise WarehouseError(
                     f"The warehouse {path} cannot be opened: {error}. If the file is damaged, remove it with "
                     "dvd-rental reset --warehouse and load it again with dvd-rental run."
@@ -75,11 +99,24 @@ def open_for_writing(path: Path, *, wait_seconds: float = 30) -> Iterator[duckdb
                     f"Another process holds the warehouse {path}: {error}. Wait for it to finish, or stop it."
                 ) from error
         time.sleep(0.1)
-    try:
-        connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
-        yield connection
-    finally:
-        connection.close()
+
+
+def _removed_stillborn(path: Path) -> bool:
+    """Whether the file was made by a process that died, or had no room, before it wrote the headers; it is gone then.
+
+    Every other opening of it fails. Whoever makes a file holds its lock, so no file is removed from under its maker.
+    """
+    if not path.is_file() or path.stat().st_size >= _HEADER_BYTES or not os.access(path, os.R_OK | os.W_OK):
+        return False
+    with path.open("rb+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        is_ours = file.read(_MAGIC.stop)[_MAGIC] in {b"", b"DUCK"}
+        if is_ours:
+            path.unlink()
+    return is_ours
 
 
 class DuckDBDestination:

@@ -1,0 +1,85 @@
+"""A connection to the account that the settings name."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dvd_rental_dagster.errors import SettingsError, SnowflakeError
+from dvd_rental_dagster.progress import Progress, silent
+from dvd_rental_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+
+
+def credentials(settings: Settings) -> dict[str, str]:
+    """Account, user and either key pair or password, under the names of Snowflake's connector for Python.
+
+    Raises:
+        SettingsError: a setting is missing, or both a key and a password are set.
+    """
+    given = {"account": settings.snowflake_account, "user": settings.snowflake_user}
+    if missing := [f"DVD_RENTAL_SNOWFLAKE_{name.upper()}" for name, value in given.items() if not value]:
+        raise SettingsError(f"The Snowflake account is not known. Set {' and '.join(missing)}.")
+    found = {name: value for name, value in given.items() if value}
+    key, password = settings.snowflake_private_key_path, settings.snowflake_password
+    if (key is None) == (password is None):
+        found_set = "Neither a key nor a password is" if key is None else "Both a key and a password are"
+        raise SettingsError(
+            f"{found_set} set for Snowflake. "
+            "Set one of DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH and DVD_RENTAL_SNOWFLAKE_PASSWORD."
+        )
+    if password is not None:
+        return found | {"password": password.get_secret_value()}
+    if key is None or not key.exists():
+        raise SettingsError(f"DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH names {key}, which does not exist. Correct it.")
+    found |= {"authenticator": "SNOWFLAKE_JWT", "private_key_file": str(key)}
+    if passphrase := settings.snowflake_private_key_passphrase:
+        found["private_key_file_pwd"] = passphrase.get_secret_value()
+    return found
+
+
+@contextmanager
+def connect(settings: Settings) -> Iterator["SnowflakeConnection"]:
+    """A session with no database, under the user's default role.
+
+    Raises:
+        SettingsError: the extra is not installed, or a setting is missing.
+        SnowflakeError: the account cannot be reached, or refuses the user.
+    """
+    try:
+        from snowflake import connector  # noqa: PLC0415  # an extra, and it takes a second
+    except ImportError as error:
+        raise SettingsError(
+            "Snowflake's connector is not installed. Install the extra: pip install 'dvd-rental-dagster[snowflake]'."
+        ) from error
+    wanted: dict[str, Any] = credentials(settings)
+    try:
+        connection = connector.connect(**wanted, session_parameters={"QUERY_TAG": "dvd_rental"})
+    except connector.Error as error:
+        raise SnowflakeError(
+            f"Snowflake's account {settings.snowflake_account} did not let {settings.snowflake_user} in: {error.msg}. "
+            "Check the DVD_RENTAL_SNOWFLAKE_* settings."
+        ) from error
+    with connection:
+        yield connection
+
+
+def execute(connection: "SnowflakeConnection", statements: Sequence[str], progress: Progress = silent) -> None:
+    """Run the statements in order; what ran before one that fails stays done.
+
+    Raises:
+        SnowflakeError: a statement is refused; the message has it and the reason.
+    """
+    from snowflake.connector import Error  # noqa: PLC0415  # who has a connection has paid for it
+
+    with connection.cursor() as cursor:
+        for done, statement in enumerate(statements):
+            progress("Preparing Snowflake", done, len(statements))
+            try:
+                cursor.execute(statement)
+            except Error as error:
+                raise SnowflakeError(
+                    f"Snowflake refused `{statement}`: {error.msg}. "
+                    "Run it again as a user who may act as SYSADMIN and as SECURITYADMIN; what is done stays done."
+                ) from error

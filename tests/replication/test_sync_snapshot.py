@@ -1,0 +1,140 @@
+"""The full load and its seam with the log, while the source is written to."""
+
+import importlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import duckdb
+import psycopg
+import pytest
+from replica import Replica
+
+from dvd_rental_dagster.errors import SlotError, StreamTableError
+from dvd_rental_dagster.replication import snapshot
+
+STREAM_NAMES = ("item", "place", "empty")
+
+
+@contextmanager
+def writing(replica: Replica) -> Iterator[threading.Event]:
+    """A writer that changes rows of two tables in each of its transactions until the context ends."""
+    stop, wrote = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(replica.url, autocommit=True) as connection:
+            number = 1_000_000
+            while not stop.is_set():
+                number += 1
+                with connection.transaction():
+                    connection.execute("insert into item values (%s, 'new', 1, null)", (number,))
+                    connection.execute("update place set label = %s where x = %s", (str(number), number % 5 + 1))
+                    connection.execute("delete from item where id = %s", (number - 3,))
+                wrote.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert wrote.wait(60)
+        yield wrote
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_what_is_written_during_a_full_load_is_there_once(replica: Replica) -> None:
+    with writing(replica) as wrote:
+
+        def wait_for_writes(what: str, done: int, total: int | None) -> None:
+            del done, total
+            if what.startswith("Loading"):
+                wrote.clear()
+                assert wrote.wait(60)
+
+        replica.sync(resync=STREAM_NAMES, progress=wait_for_writes)
+    replica.sync()
+    replica.assert_equal()
+    assert replica.rows("select id from raw.item group by id having count(*) > 1") == []
+
+
+def test_a_table_is_read_in_ranges_to_its_last_row(
+    make_replica: Callable[..., Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "_RANGE_BLOCKS", 1)
+    replica = make_replica()
+    replica.execute(
+        "insert into item select i, repeat('x', 200), i, null from generate_series(1, 2000) as i",
+        "delete from item where id % 3 = 0",
+    )
+    with writing(replica):
+        replica.sync()
+    assert replica.rows("select count(*) from raw.item")[0][0] >= 1334
+    replica.sync()
+    replica.assert_equal()
+
+
+@pytest.mark.parametrize(
+    ("change", "rows"),
+    [
+        ("alter table place add column note text default 'before'", "insert into place values (100, 1, 'a', 'after')"),
+        ("alter table place add column note text", "update place set note = 'after'"),
+        ("alter table place rename column label to title", "update place set title = 'after'"),
+        ("alter table place drop column label", "insert into place values (100, 1)"),
+    ],
+)
+def test_a_table_altered_after_the_snapshot_was_taken_and_before_it_is_read(
+    replica: Replica, change: str, rows: str
+) -> None:
+    altered: list[str] = []
+
+    def alter(what: str, done: int, total: int | None) -> None:
+        del done, total
+        if what == "Loading item" and not altered:
+            altered.append(what)
+            replica.execute(change, rows)
+
+    replica.sync(resync=STREAM_NAMES, progress=alter)
+    assert altered
+    replica.sync()
+    replica.assert_equal()
+
+
+def test_a_table_that_may_not_be_read_is_named_and_readers_keep_what_they_had(replica: Replica) -> None:
+    role = f"reader_{replica.slot}"
+    replica.execute(
+        f"create role {role} login replication password 'secret'", f"grant select on item, empty to {role}"
+    )  # not on place
+    before = replica.rows("select * from raw.place order by x")
+    parameters = {"user": role, "password": "secret"}
+    limited = Replica(psycopg.conninfo.make_conninfo(replica.url, **parameters), replica.warehouse, replica.streams)
+    try:
+        with pytest.raises(StreamTableError, match="place cannot be read"):
+            limited.sync(resync=STREAM_NAMES)
+        assert replica.rows("select * from raw.place order by x") == before
+    finally:
+        replica.execute(f"drop owned by {role}", f"drop role {role}")
+
+
+def test_a_restored_or_different_server_is_never_followed_unasked(replica: Replica) -> None:
+    with duckdb.connect(replica.warehouse) as warehouse:
+        warehouse.execute("update ledger.position set system_identifier = '1'")
+    with pytest.raises(SlotError, match=r"was loaded from database .* of server 1;.*dvd-rental resync"):
+        replica.sync()
+    replica.sync(resync=STREAM_NAMES)
+    replica.assert_equal()
+
+
+def test_the_instant_of_a_sync_grows_also_when_the_clock_goes_back(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("dvd_rental_dagster.replication.sync")
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: 1_000_000_000.0, perf_counter=time.perf_counter))
+    replica.execute("insert into item values (900, 'late', 1, null)")
+    replica.sync()
+    [(late, others)] = replica.rows(
+        "select max(_airbyte_extracted_at) filter (id = 900), max(_airbyte_extracted_at) filter (id <> 900)"
+        " from history.item"
+    )
+    assert late > others

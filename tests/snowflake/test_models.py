@@ -1,0 +1,130 @@
+"""What dbt makes of the models for Snowflake, compiled without an account."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from dvd_rental_dagster.settings import PROJECT_ROOT
+
+# dbt asks the account one thing to compile a model: whether an incremental one stands already.
+_COMPILE = """
+from dbt.adapters.snowflake import SnowflakeAdapter
+from dvd_rental_dagster.settings import load_settings
+from dvd_rental_dagster.transformation.project import invoke
+
+def get_relation(self, database, schema, identifier):
+    if not {standing}:
+        return None
+    return self.Relation.create(database=database, schema=schema, identifier=identifier, type="table")
+
+SnowflakeAdapter.get_relation = get_relation
+invoke(load_settings(), ["compile", "--quiet", "--no-introspect", "--no-populate-cache"])
+"""
+
+# Words that Snowflake takes for no column or table (its documentation, "Reserved & limited keywords").
+RESERVED = frozenset(
+    """
+    account all alter and any as between by case cast check column connect connection constraint create cross
+    current current_date current_time current_timestamp current_user database delete distinct drop else exists
+    false following for from full grant group gscluster having ilike in increment inner insert intersect into is
+    issue join lateral left like localtime localtimestamp minus natural not null of on or order organization
+    qualify regexp revoke right rlike row rows sample schema select set some start table tablesample then to
+    trigger true try_cast union unique update using values view when whenever where with
+    """.split()  # noqa: SIM905  # as a list, a line a word
+)
+
+
+def compiled(home: Path, settings: Mapping[str, str], *, standing: bool) -> dict[str, str]:
+    """The SQL of every model and test by its name, in a process of its own that lets no socket connect."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DVD_RENTAL_")}
+    environment = {
+        **kept, "DVD_RENTAL_HOME": str(home), "DVD_RENTAL_WAREHOUSE": "snowflake",
+        "DVD_RENTAL_SNOWFLAKE_ACCOUNT": "none", "DVD_RENTAL_SNOWFLAKE_USER": "nobody", **settings,
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", _COMPILE.format(standing=standing)],
+        env=environment, cwd=PROJECT_ROOT, text=True, capture_output=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {path.stem: path.read_text() for path in (home / "dbt" / "compiled").rglob("*.sql")}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """As on the first run, in the schemas that all share."""
+    return compiled(tmp_path_factory.mktemp("first"), {}, standing=False)
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """As on a later run, in a developer's schemas."""
+    return compiled(tmp_path_factory.mktemp("later"), {"DVD_RENTAL_SNOWFLAKE_SCHEMA": "ada"}, standing=True)
+
+
+def statements(*runs: Mapping[str, str]) -> Iterator[tuple[str, exp.Expression]]:
+    for run in runs:
+        for name, text in run.items():
+            yield name, sqlglot.parse_one(text, dialect="snowflake")
+
+
+def test_every_model_and_test_is_snowflakes_sql(first: dict[str, str], later: dict[str, str]) -> None:
+    models = {path.stem for path in (PROJECT_ROOT / "dbt" / "models").rglob("*.sql")}
+    assert models < first.keys()
+    assert len(first) > 100
+    for name, statement in statements(first, later):
+        assert isinstance(statement, exp.Query), name
+
+
+def test_every_function_is_one_that_snowflake_has(first: dict[str, str], later: dict[str, str]) -> None:
+    unknown = {
+        call.name.lower() for _, statement in statements(first, later) for call in statement.find_all(exp.Anonymous)
+    }
+    assert unknown == set()
+
+
+def test_no_name_is_a_reserved_word(first: dict[str, str], later: dict[str, str]) -> None:
+    for name, statement in statements(first, later):
+        identifiers = {identifier.name.lower() for identifier in statement.find_all(exp.Identifier)}
+        assert not identifiers & RESERVED, name
+
+
+def test_no_name_is_quoted_so_that_case_never_matters(first: dict[str, str], later: dict[str, str]) -> None:
+    for name, statement in statements(first, later):
+        assert not any(identifier.args.get("quoted") for identifier in statement.find_all(exp.Identifier)), name
+
+
+def test_no_type_hangs_on_a_parameter_of_the_account(first: dict[str, str], later: dict[str, str]) -> None:
+    for name, text in [*first.items(), *later.items()]:
+        assert " as timestamp)" not in text, name
+        assert "date_trunc('week'" not in text, name
+
+
+def test_the_project_builds_in_the_schemas_that_all_share(first: dict[str, str]) -> None:
+    assert "DVD_RENTALS.marts.fct_payment" in first["rpt_revenue_daily"]
+    assert "DVD_RENTALS.raw.payment" in first["stg_payment"]
+
+
+def test_a_developer_reads_what_is_loaded_and_builds_apart(later: dict[str, str]) -> None:
+    assert "DVD_RENTALS.ADA_marts.fct_payment" in later["rpt_revenue_daily"]
+    assert "DVD_RENTALS.raw.payment" in later["stg_payment"]
+    written = {
+        table.db.lower() for _, statement in statements(later) for table in statement.find_all(exp.Table) if table.db
+    }
+    assert written == {"raw", "history", "ada_staging", "ada_marts", "ada_reports"}
+
+
+@pytest.mark.parametrize("fact", ["fct_payment", "fct_rental", "fct_inventory"])
+def test_a_fact_that_stands_reads_only_what_changed_since_its_watermark(
+    first: dict[str, str], later: dict[str, str], fact: str
+) -> None:
+    assert "history." not in first[fact]
+    assert (
+        f"max(synced_at), cast('1970-01-01 00:00:00+00' as timestamp_tz)) from DVD_RENTALS.ADA_marts.{fact}"
+        in later[fact]
+    )
