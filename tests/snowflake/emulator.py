@@ -1,7 +1,7 @@
-"""Snowflake's emulator, run by the Python of an environment of its own: ``emulator.py PORT``.
+"""Snowflake's emulator, run by the Python of an environment of its own.
 
-It says ``ready`` when it answers. Each line that it then reads is a DuckDB warehouse, whose ``raw`` and ``history``
-replace those of the database; it says ``loaded`` when they have. It ends when its input does.
+It says ``ready`` and its port when it answers. Each line that it then reads is a DuckDB warehouse, whose ``raw`` and
+``history`` replace those of the database; it says ``loaded`` when they have. It ends when its input does.
 """
 
 import sys
@@ -59,14 +59,15 @@ def load(path: str) -> None:
     duckdb.execute("detach warehouse")
 
 
-def say(word: str) -> None:
-    sys.stdout.write(f"{word}\n")
-    sys.stdout.flush()
-
-
 def main() -> None:
-    with server(port=int(sys.argv[1])):
-        say("ready")
+    answers, sys.stdout = sys.stdout, sys.stderr  # the server logs to standard output
+
+    def say(words: str) -> None:
+        answers.write(f"{words}\n")
+        answers.flush()
+
+    with server() as address:
+        say(f"ready {address['port']}")
         for line in sys.stdin:
             load(line.strip())
             say("loaded")
