@@ -1,7 +1,6 @@
 """A sync that dies at any moment, and is started again, ends where an uninterrupted one would."""
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -209,19 +208,3 @@ def test_a_warehouse_whose_maker_died_over_its_headers_is_made_anew(
     os.truncate(replica.warehouse, length)
     replica.sync()
     replica.assert_equal()
-
-
-def test_a_clock_that_goes_back_does_not_take_the_watermark_back(
-    replica: Replica, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hour, real = 3600, time.time()
-    for number, turned_back in enumerate((0, hour, 24 * hour)):
-        with monkeypatch.context() as turned:
-            turned.setattr(time, "time", lambda now=real - turned_back: now)
-            replica.execute(f"insert into item values ({100 + number}, 'new', 1, null)")
-            replica.sync()
-    stamps = replica.rows(
-        "select _airbyte_extracted_at from history.item where id >= 99 or id = 1 order by _ab_cdc_lsn"
-    )
-    assert len(stamps) == 4
-    assert stamps == sorted(set(stamps))

@@ -1,7 +1,8 @@
-"""Snowflake's emulator, run by the Python of an environment of its own: ``emulator.py PORT``.
+"""Snowflake's emulator, run by the Python of an environment of its own.
 
-It says ``ready`` when it answers. Each line that it then reads is a DuckDB warehouse, whose ``raw`` and ``history``
-replace those of the database; it says ``loaded`` when they have. It ends when its input does.
+It says ``ready`` and its port when it answers, and ``done`` when it has done what a line of its input asks: ``load`` a
+DuckDB warehouse, whose ``raw`` and ``history`` replace those of the database, or ``export`` marts and reports to a new
+DuckDB file. It ends when its input does.
 """
 
 import sys
@@ -16,22 +17,34 @@ DATABASE = "DVD_RENTALS"
 # What a loader makes of the warehouse's types on Snowflake; the others are called the same there.
 TYPES = {"JSON": "VARIANT", "BLOB": "BINARY", "TIMESTAMP": "TIMESTAMP_NTZ", "TIMESTAMP WITH TIME ZONE": "TIMESTAMP_TZ"}
 
-create_table_as = transforms.create_table_as
+emulated_create = transforms.create_table_as
 
 
-def create_named_table_as(statement: exp.Expression, connection: Any) -> exp.Expression:
-    """Name the columns of ``create table (…) as select *``, which dbt writes for a clustered table with a contract.
+def keep_exact(expression: exp.Expression) -> exp.Expression:
+    """Leave a sum as it is: the emulator adds doubles, for the sake of text, where Snowflake adds exact numbers."""
+    return expression
 
-    The emulator asks DuckDB for them in a dialect that is not DuckDB's, and fails on ``dateadd``.
+
+def create(statement: exp.Expression, connection: Any) -> exp.Expression:
+    """Mend two things that DuckDB, which the emulator runs on, takes in another form.
+
+    A temporary object of a database and schema is one that lasts: dbt drops it when it is done with it. The query of
+    ``create table (…) as select *``, which dbt writes for a clustered table with a contract, names its columns: the
+    emulator would ask DuckDB for them in a dialect that is not DuckDB's, and fail on ``dateadd``.
     """
-    if isinstance(statement, exp.Create) and isinstance(statement.this, exp.Schema) and statement.expression:
-        query = statement.expression.unnest()
-        if isinstance(query, exp.Select) and query.is_star:
-            query.set("expressions", [exp.column(column.name) for column in statement.this.expressions])
-    return create_table_as(statement, connection)
+    if isinstance(statement, exp.Create):
+        if (properties := statement.args.get("properties")) and statement.find(exp.Table).db:
+            lasting = [each for each in properties.expressions if not isinstance(each, exp.TemporaryProperty)]
+            properties.set("expressions", lasting)
+        if isinstance(statement.this, exp.Schema) and statement.expression:
+            query = statement.expression.unnest()
+            if isinstance(query, exp.Select) and query.is_star:
+                query.set("expressions", [exp.column(column.name) for column in statement.this.expressions])
+    return emulated_create(statement, connection)
 
 
-transforms.create_table_as = create_named_table_as
+transforms.create_table_as = create
+transforms.numeric_agg_implicit_cast = keep_exact
 
 
 def load(path: str) -> None:
@@ -59,17 +72,34 @@ def load(path: str) -> None:
     duckdb.execute("detach warehouse")
 
 
-def say(word: str) -> None:
-    sys.stdout.write(f"{word}\n")
-    sys.stdout.flush()
+def export(path: str) -> None:
+    """Past the connector, which reads a missing timestamp from the emulator as the first of 1970."""
+    duckdb = shared_fs.duck_conn.cursor()
+    duckdb.execute("attach ? as exported", [path])
+    for schema in ("marts", "reports"):
+        duckdb.execute(f"create schema exported.{schema}")
+        tables = duckdb.execute(
+            "select table_name from duckdb_tables() where database_name = ? and schema_name = ?",
+            [DATABASE, schema.upper()],
+        ).fetchall()
+        for (table,) in tables:
+            duckdb.execute(f"create table exported.{schema}.{table} as from {DATABASE}.{schema.upper()}.{table}")
+    duckdb.execute("detach exported")
 
 
 def main() -> None:
-    with server(port=int(sys.argv[1])):
-        say("ready")
+    answers, sys.stdout = sys.stdout, sys.stderr  # the server logs to standard output
+
+    def say(words: str) -> None:
+        answers.write(f"{words}\n")
+        answers.flush()
+
+    with server() as address:
+        say(f"ready {address['port']}")
         for line in sys.stdin:
-            load(line.strip())
-            say("loaded")
+            command, path = line.strip().split(" ", 1)
+            {"load": load, "export": export}[command](path)
+            say("done")
 
 
 if __name__ == "__main__":

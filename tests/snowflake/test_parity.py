@@ -1,0 +1,206 @@
+"""The same rows give the same reports on DuckDB and on Snowflake's emulator: on the first run, and after changes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+import pytest
+import sqlglot
+import yaml
+from filelock import FileLock
+from sqlglot import exp
+
+from dvd_rental_dagster.settings import PROJECT_ROOT
+from dvd_rental_dagster.snowflake.account import execute
+from dvd_rental_dagster.snowflake.bootstrap import Layout, bootstrap
+
+pytestmark = [
+    pytest.mark.skipif(not os.environ.get("DVD_RENTAL_TEST_LONG"), reason="takes minutes: DVD_RENTAL_TEST_LONG=1"),
+    pytest.mark.xdist_group("snowflake"),
+]
+
+EMULATOR = Path(__file__).with_name("emulator.py")
+REPORTS = sorted(path.stem for path in (PROJECT_ROOT / "dbt" / "models" / "reports").glob("*.sql"))
+FACTS = ("fct_inventory", "fct_payment", "fct_rental")
+
+# The emulator knows neither roles nor virtual warehouses.
+UNKNOWN_TO_IT = ["^use role", "^create role", "^grant", "^create warehouse"]
+
+CHANGES = (
+    "insert into payment select 900001, customer_id, staff_id, rental_id, 123.45, payment_date from payment limit 1",
+    "update payment set amount = amount + 1 where payment_id % 50 = 0",
+    "delete from payment where payment_id % 97 = 0",
+    "delete from payment where rental_id % 89 = 0",
+    "delete from rental where rental_id % 89 = 0",
+    "update rental set inventory_id = 5 where rental_id % 83 = 0",
+    "update rental set return_date = null where rental_id % 101 = 0",
+    "update film set rental_duration = rental_duration + 1 where film_id < 10",
+    "truncate film_actor",
+)
+
+Rows = Counter[tuple[Any, ...]]
+
+
+def rows(warehouse: Path, schema: str, table: str) -> Rows:
+    with duckdb.connect(warehouse, read_only=True) as connection:
+        return Counter(connection.execute(f"select * from {schema}.{table}").fetchall())
+
+
+@pytest.fixture(scope="module")
+def emulator_python(pytestconfig: pytest.Config) -> Path:
+    """The Python of the emulator's environment, which cannot be ours: it needs another sqlglot than Dagster does."""
+    uv = shutil.which("uv") or shutil.which("uv", path=PROJECT_ROOT / ".uv" / "bin")
+    if uv is None:
+        pytest.skip("uv is not installed")
+    folder = pytestconfig.cache.mkdir(f"emulator-{sys.version_info.major}.{sys.version_info.minor}")
+    python, installed = folder / "bin" / "python", folder / "installed"
+    needed = ["fakesnow[server]==0.12.*", "snowflake-connector-python<5", f"duckdb=={duckdb.__version__}"]
+    with FileLock(folder.with_suffix(".lock")):
+        if not installed.exists():
+            for command in (["venv", "--allow-existing", "--python", sys.executable, str(folder)],
+                            ["pip", "install", "--python", str(python), *needed]):  # fmt: skip
+                done = subprocess.run([uv, *command], text=True, capture_output=True, check=False)
+                if done.returncode:
+                    pytest.skip(f"the emulator cannot be installed: {done.stderr.strip()}")
+            installed.touch()
+    return python
+
+
+@dataclass
+class Emulator:
+    """The running emulator, and dbt's profile for it."""
+
+    process: subprocess.Popen[str]
+    port: int
+    profiles: Path
+
+    @property
+    def connection(self) -> Any:
+        import snowflake.connector  # noqa: PLC0415  # for this test alone
+
+        return snowflake.connector.connect(
+            account="fakesnow", user="fake", host="localhost", port=self.port, protocol="http",
+            password="snow",  # noqa: S106  # of an emulator
+            session_parameters={"nop_regexes": UNKNOWN_TO_IT, "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False},
+            network_timeout=60, login_timeout=60,
+        )  # fmt: skip
+
+    def tell(self, command: str, path: Path) -> None:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(f"{command} {path}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+
+@pytest.fixture(scope="module")
+def emulator(emulator_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    folder = tmp_path_factory.mktemp("emulator")
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [emulator_python, "-W", "ignore", EMULATOR],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+        )  # fmt: skip
+    with process:
+        assert process.stdout
+        said = process.stdout.readline()
+        assert said.startswith("ready "), (folder / "log").read_text()
+        port = int(said.split()[1])
+        profile = yaml.safe_load((PROJECT_ROOT / "dbt" / "profiles.yml").read_text())
+        profile["dvd_rental"]["outputs"]["snowflake"] |= {"host": "localhost", "port": port, "protocol": "http"}
+        (folder / "profiles.yml").write_text(yaml.safe_dump(profile))
+        yield Emulator(process, port, folder)
+
+
+@dataclass
+class Parity:
+    """One source, and what both warehouses show of it before and after the changes."""
+
+    before: dict[str, tuple[Rows, Rows]]
+    after: dict[str, tuple[Rows, Rows]]
+    merges: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def parity(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parity]:
+    home = tmp_path_factory.mktemp("parity") / "home"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVD_RENTAL_", "DAGSTER_"))}
+    environment = {
+        **kept, "DVD_RENTAL_HOME": str(home), "DVD_RENTAL_DUCKDB_PATH": str(home / "warehouse.duckdb"),
+        "DVD_RENTAL_SNOWFLAKE_ACCOUNT": "fakesnow", "DVD_RENTAL_SNOWFLAKE_USER": "fake",
+        "DVD_RENTAL_SNOWFLAKE_PASSWORD": "snow",
+    }  # fmt: skip
+
+    def run(*command: str) -> str:
+        program = Path(sys.executable).with_name(command[0])
+        # The connector asks again for as long as the emulator answers with an error of its own.
+        done = subprocess.run(
+            [program, *command[1:]], env=environment, cwd=PROJECT_ROOT, text=True, capture_output=True, check=False,
+            timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def build(target: str, profiles: Path) -> Path:
+        made = home / target
+        run(
+            "dbt", "build", "--quiet", "--project-dir", str(PROJECT_ROOT / "dbt"), "--profiles-dir", str(profiles),
+            "--target", target, "--target-path", str(made), "--log-path", str(made),
+        )  # fmt: skip
+        return made / "run" / "dvd_rental" / "models"
+
+    def compare(exported: Path) -> dict[str, tuple[Rows, Rows]]:
+        emulator.tell("export", exported)
+        return {
+            table: (rows(home / "warehouse.duckdb", schema, table), rows(exported, schema, table))
+            for schema, tables in (("reports", REPORTS), ("marts", FACTS))
+            for table in tables
+        }
+
+    def go() -> Path:
+        run("dvd-rental", "sync")
+        emulator.tell("load", home / "warehouse.duckdb")
+        build("duckdb", PROJECT_ROOT / "dbt")
+        return build("snowflake", emulator.profiles)
+
+    with emulator.connection as connection:
+        execute(connection, bootstrap(Layout("DVD_RENTALS", "DVD_RENTALS")))
+    try:
+        go()
+        before = compare(home / "before.duckdb")
+        with psycopg.connect(run("dvd-rental", "source", "url").strip()) as source:
+            for change in CHANGES:
+                source.execute(change)
+        models = go()
+        merges = {fact: (models / "marts" / f"{fact}.sql").read_text() for fact in FACTS}
+        yield Parity(before, compare(home / "after.duckdb"), merges)
+    finally:
+        run("dvd-rental", "reset", "--yes")
+
+
+@pytest.mark.parametrize("table", [*REPORTS, *FACTS])
+def test_the_first_run_gives_the_same_rows_on_both(parity: Parity, table: str) -> None:
+    duckdb_rows, snowflake_rows = parity.before[table]
+    assert snowflake_rows == duckdb_rows
+    assert duckdb_rows
+
+
+@pytest.mark.parametrize("table", [*REPORTS, *FACTS])
+def test_changes_and_deletes_give_the_same_rows_on_both(parity: Parity, table: str) -> None:
+    duckdb_rows, snowflake_rows = parity.after[table]
+    assert snowflake_rows == duckdb_rows
+    assert duckdb_rows != parity.before[table][0]
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_a_fact_takes_its_changes_in_one_statement(parity: Parity, fact: str) -> None:
+    statements = [statement for statement in sqlglot.parse(parity.merges[fact], dialect="snowflake") if statement]
+    assert [type(statement) for statement in statements] == [exp.Merge]
