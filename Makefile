@@ -19,7 +19,7 @@ demo: $(VENV)/installed ## From nothing to answered business questions.
 test: $(VENV)/installed lint ## Lint, types and tests.
 	$(PYTEST)
 
-test-long: $(VENV)/installed ## The tests with long histories.
+test-long: $(VENV)/installed ## The tests with long histories and Snowflake's emulator.
 	DVD_RENTAL_TEST_LONG=1 $(PYTEST)
 
 ui: $(VENV)/installed ## Dagster's UI with its daemon; schedules and sensors on.

@@ -64,13 +64,13 @@ def emulator_python(pytestconfig: pytest.Config) -> Path:
     python, installed = folder / "bin" / "python", folder / "installed"
     needed = ["fakesnow[server]==0.12.*", "snowflake-connector-python<5", f"duckdb=={duckdb.__version__}"]
     with FileLock(folder.with_suffix(".lock")):
-        if not installed.exists():
+        if not installed.exists() or installed.read_text() != " ".join(needed):
             for command in (["venv", "--allow-existing", "--python", sys.executable, str(folder)],
                             ["pip", "install", "--python", str(python), *needed]):  # fmt: skip
                 done = subprocess.run([uv, *command], text=True, capture_output=True, check=False)
                 if done.returncode:
                     pytest.skip(f"the emulator cannot be installed: {done.stderr.strip()}")
-            installed.touch()
+            installed.write_text(" ".join(needed))
     return python
 
 
