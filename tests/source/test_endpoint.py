@@ -30,8 +30,9 @@ def embedded(settings: Settings, dvdrental_dump: Path) -> Settings:
 @pytest.fixture
 def own(settings: Settings, server: EmbeddedServer, tables: str) -> Settings:
     """A source of the user's own, which is not prepared."""
-    url = server.url(database_of(tables), OWNER)
-    return settings.model_copy(update={"source_url": _secret(url), "slot": f"slot_{database_of(tables)}"})
+    name = database_of(tables)
+    url = _secret(server.url(name, OWNER))
+    return settings.model_copy(update={"source_url": url, "role": f"role_{name}", "slot": f"slot_{name}"})
 
 
 def _secret(url: str) -> object:
