@@ -10,7 +10,8 @@ from dagster import DagsterEvent, DagsterInstance, DagsterRunStatus, RunsFilter,
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 
 from dvd_rental_dagster import errors
-from dvd_rental_dagster.automation.process import PID_TAG, is_alive
+from dvd_rental_dagster.automation.run_launcher import PID_TAG
+from dvd_rental_dagster.process import is_alive
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
 from dvd_rental_dagster.transformation.project import check_streams
 

@@ -13,8 +13,11 @@ from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, 
 from dagster._serdes import ConfigurableClass, serialize_value
 from dagster._serdes.config_class import ConfigurableClassData
 
-from dvd_rental_dagster.automation.process import PID_TAG, is_alive
 from dvd_rental_dagster.automation.warm_process import WarmProcess
+from dvd_rental_dagster.process import is_alive
+
+PID_TAG = "dvd_rental/pid"
+"""Tag of a run: the id of its process on the machine that holds Dagster's records."""
 
 
 class WarmRunLauncher(RunLauncher, ConfigurableClass):

@@ -5,9 +5,14 @@ import subprocess
 import sys
 from threading import Lock
 
-from dvd_rental_dagster.automation.zygote import READY, STALE
 from dvd_rental_dagster.errors import GraphError
 from dvd_rental_dagster.settings import PROJECT_ROOT
+
+READY = "ready"
+"""What the zygote says when everything is loaded."""
+
+STALE = "stale"
+"""What it answers, and ends, when the project's files are no longer those that it has loaded."""
 
 
 class WarmProcess:

@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from typing import TextIO
 
 from dagster import DagsterInstance
@@ -21,11 +20,9 @@ from dagster._utils.interrupts import setup_interrupt_handlers
 
 from dvd_rental_dagster.automation.code_stamp import code_stamp
 from dvd_rental_dagster.automation.execution import load_job
+from dvd_rental_dagster.automation.warm_process import READY, STALE
 from dvd_rental_dagster.settings import load_settings
 from dvd_rental_dagster.transformation.project import keep_manifest
-
-STALE = "stale"
-READY = "ready"
 
 
 def main() -> None:
@@ -44,7 +41,7 @@ def main() -> None:
             _answer(answers, STALE)
             return
         request = json.loads(line)
-        _answer(answers, str(_fork(lambda request=request: _execute(request["run_id"], request["instance"]))))  # type: ignore[misc]
+        _answer(answers, str(_fork(request["run_id"], request["instance"])))
 
 
 def _own_output() -> TextIO:
@@ -59,8 +56,8 @@ def _answer(answers: TextIO, line: str) -> None:
     answers.flush()
 
 
-def _fork(work: Callable[[], int]) -> int:
-    """Run the work in a child process and return its id.
+def _fork(run_id: str, instance_ref: str) -> int:
+    """Execute the run in a child process and return its id.
 
     Raises:
         RuntimeError: there is another thread, whose locks a child would inherit as they stand.
@@ -77,7 +74,7 @@ def _fork(work: Callable[[], int]) -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, 0)
-        code = work()
+        code = _execute(run_id, instance_ref)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -52,21 +52,17 @@ class BulkSession:
             cursor.execute(statement)
 
     @contextmanager
-    def rows(self, query: str) -> Iterator[pa.RecordBatchReader]:
-        """A query's rows, a batch at a time; the reader must be spent before the context ends.
+    def rows(self, query: str) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+        """A query's schema and rows, a batch at a time; they must be spent before the context ends.
 
         Raises:
-            SourceUnreachableError: the connection broke or the source fell silent, whatever the reader's reader says.
+            SourceUnreachableError: the connection broke or the source fell silent, here or at the next batch.
         """
         with self._connection.cursor() as cursor:
             with self._awaited():
                 cursor.execute(query)
                 reader = cursor.fetch_record_batch()
-            try:
-                yield pa.RecordBatchReader.from_batches(reader.schema, self._batches(reader))
-            finally:
-                if self._failure:
-                    raise self._failure
+            yield reader.schema, self._batches(reader)
 
     def watch(self, link: socket.socket, closed: threading.Event) -> None:
         """End the link when the source is awaited and silent, until ``closed``."""

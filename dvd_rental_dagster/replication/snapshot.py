@@ -5,6 +5,7 @@ A large table is read in ranges of blocks (PostgreSQL documentation, 5.6 "System
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
 from typing import Any
 
 import adbc_driver_postgresql.dbapi as adbc
@@ -83,7 +84,7 @@ class SnapshotReader:
         queries = self._queries(table)
         with closing(Prefetch([self._batches(session, queries, table) for session in self._sessions])) as prefetch:
             first = next(prefetch)
-            batches = pa.RecordBatchReader.from_batches(first.schema, _chained(first, prefetch))
+            batches = pa.RecordBatchReader.from_batches(first.schema, chain([first], prefetch))
             try:
                 yield batches
             finally:
@@ -120,20 +121,15 @@ class SnapshotReader:
     def _batches(session: BulkSession, queries: Iterator[str], table: Table) -> Iterator[pa.RecordBatch]:
         try:
             for query in queries:
-                with session.rows(query) as reader:
-                    yield _faithful(pa.RecordBatch.from_pylist([], schema=reader.schema), table)
-                    for batch in reader:
+                with session.rows(query) as (schema, batches):
+                    yield _faithful(pa.RecordBatch.from_pylist([], schema=schema), table)
+                    for batch in batches:
                         yield _faithful(batch, table)
         except adbc.Error as error:
             reason = " ".join(str(error).split())
             raise StreamTableError(
                 f"{table.stream.source_name} cannot be read: {reason}. Mend that, then run it again."
             ) from error
-
-
-def _chained(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
 
 
 @contextmanager

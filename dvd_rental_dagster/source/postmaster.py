@@ -72,22 +72,6 @@ def is_held(path: Path) -> bool:
         return not _lock(file.fileno(), fcntl.LOCK_SH)
 
 
-def is_alive(pid: int) -> bool:
-    """Whether the process runs; one that ended and that its parent has not asked for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        if Path("/proc/self").exists():
-            return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def end_survivors(data: Path, account: Account) -> None:
     """Kill the server processes that work in ``data`` and outlived their postmaster.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from dvd_rental_dagster.errors import ServerError, SourceUnreachableError
+from dvd_rental_dagster.process import is_alive
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.source.account import Account, server_account
 from dvd_rental_dagster.source.binaries import Binaries, find_binaries, shared_copy
@@ -32,7 +33,6 @@ from dvd_rental_dagster.source.listening import HOST, free_port, make_socket_fol
 from dvd_rental_dagster.source.postmaster import (
     PidFile,
     end_survivors,
-    is_alive,
     is_held,
     lock_for_server,
     read_pid_file,

@@ -13,7 +13,7 @@ from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
 from home import Home
 
 from dvd_rental_dagster.automation.execution import load_job, open_instance
-from dvd_rental_dagster.automation.process import PID_TAG
+from dvd_rental_dagster.automation.run_launcher import PID_TAG
 from dvd_rental_dagster.settings import load_settings
 
 pytestmark = pytest.mark.xdist_group("launcher")
