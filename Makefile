@@ -44,8 +44,9 @@ clean: ## Remove the environments; what DVD_RENTAL_HOME holds stays.
 $(VENV)/installed: requirements.lock pyproject.toml | $(UV)
 	@echo "Installing into $(VENV)"
 	@$(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
-	@$(UV) pip install --quiet --python $(VENV) --require-hashes --requirement requirements.lock
+	@$(UV) pip install --quiet --python $(VENV) --compile-bytecode --require-hashes --requirement requirements.lock
 	@$(UV) pip install --quiet --python $(VENV) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q dvd_rental_dagster
 	@touch $@
 
 .uv/bin/uv:

@@ -37,7 +37,7 @@ examples:
   python -m bench snapshot changes                 against COPY and pg_recvlogical only
   python -m bench peers                            against dlt and Debezium only
   python -m bench memory --long                    up to ten million changes
-  python -m bench idle --scale 100                 a hundred changes at scale 1 and at scale 100
+  python -m bench idle --scales 1 1000             a hundred changes at scale 1 and at scale 1000
   python -m bench --quick                          does it run? small sizes, whose figures mean nothing
   python -m bench --format markdown --output results.md
 """
@@ -71,6 +71,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    scales = " ".join(map(str, Sizes().scales))
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measure the embedded engine. bench/README.md explains the measures.",
@@ -82,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--long", action="store_true", help="memory up to ten million changes")
     parser.add_argument("--rounds", type=int, metavar="N", help=f"rounds of each measure; {Sizes().rounds} by default")
     parser.add_argument(
-        "--scale", type=int, metavar="N", help=f"the larger scale of idle and tick; {Sizes().scales[1]} by default"
+        "--scales", type=int, nargs="+", metavar="N", help=f"scales of idle and tick; {scales} by default"
     )
     parser.add_argument("--format", choices=("table", "markdown", "json"), default="table")
     parser.add_argument("--output", type=Path, metavar="FILE", help="where the report goes, instead of standard output")
@@ -118,8 +119,8 @@ def _sizes(arguments: argparse.Namespace) -> Sizes:
     sizes = QUICK if arguments.quick else Sizes()
     if arguments.rounds is not None:
         sizes = replace(sizes, rounds=max(arguments.rounds, 1))
-    if arguments.scale is not None:
-        sizes = replace(sizes, scales=(1, arguments.scale))
+    if arguments.scales is not None:
+        sizes = replace(sizes, scales=tuple(sorted(arguments.scales)))
     if arguments.long:
         sizes = replace(sizes, memory=(*sizes.memory, _LONG))
     return sizes

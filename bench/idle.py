@@ -21,21 +21,22 @@ _SLOWDOWN = Goal("slowdown", 1.3)
 
 def measure(lab: Lab) -> Iterator[Result]:
     """One row for nothing, and one for a hundred changes at each scale."""
-    small, large = lab.sizes.scales
     samples = lab.sizes.rounds * lab.sizes.syncs
     with ExitStack() as stack:
-        loaded = {scale: _Loaded(lab, scale, stack) for scale in (small, large)}
+        loaded = {scale: _Loaded(lab, scale, stack) for scale in lab.sizes.scales}
+        smallest = loaded[lab.sizes.scales[0]]
         lab.say("idle: nothing to do")
-        yield median("idle", "nothing to do", "engine", [loaded[small].sync() for _ in range(samples)], _IDLE)
+        yield median("idle", "nothing to do", "engine", [smallest.sync() for _ in range(samples)], _IDLE)
         lab.say(f"idle: {_CHANGES} changes")
         taken = [{scale: at.change_and_sync() for scale, at in loaded.items()} for _ in range(samples)]
-    what = f"{_CHANGES} changes, scale"
-    at_small, at_large = (
-        median("idle", f"{what} {scale}", "engine", [sample[scale] for sample in taken]) for scale in (small, large)
+    at_smallest, *others = (
+        median("idle", f"{_CHANGES} changes, scale {scale}", "engine", [sample[scale] for sample in taken])
+        for scale in lab.sizes.scales
     )
-    yield at_small
-    slowdown = at_large.seconds / at_small.seconds if at_large.seconds and at_small.seconds else None
-    yield replace(at_large, ratio=slowdown, goal=_SLOWDOWN)
+    yield at_smallest
+    for other in others:
+        slowdown = other.seconds / at_smallest.seconds if other.seconds and at_smallest.seconds else None
+        yield replace(other, ratio=slowdown, goal=_SLOWDOWN)
 
 
 class _Loaded:

@@ -28,8 +28,8 @@ class Sizes:
 
     ``table_scale`` is the scale whose payments are loaded, ``changes`` a backlog's length, ``transactions`` the inserts
     in each of its transactions, ``peer_rows`` what a slow peer reads at most, ``memory`` the lengths of backlogs whose
-    memory is compared, ``scales`` those between which a hundred changes are compared, in ``syncs`` syncs a round,
-    ``ticks`` how many commits are followed to the report.
+    memory is compared, ``scales`` those at which a hundred changes and ticks are compared, smallest first, ``syncs``
+    the syncs of a round, ``ticks`` how many commits are followed to the report.
     """
 
     rounds: int = 3
@@ -38,7 +38,7 @@ class Sizes:
     transactions: tuple[int, ...] = (1, 10, 1000)
     peer_rows: int = 200_000
     memory: tuple[int, ...] = (10_000, 100_000, 1_000_000)
-    scales: tuple[int, int] = (1, 10)
+    scales: tuple[int, ...] = (1, 10, 100)
     syncs: int = 5
     ticks: int = 20
 

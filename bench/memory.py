@@ -1,8 +1,8 @@
-"""The engine's memory, by the length of the backlog and for one large transaction."""
+"""The engine's memory, by the length of the backlog, for changes of every kind, and for one large transaction."""
 
 from collections.abc import Iterator
 
-from bench.backlog import Inserts
+from bench.backlog import Inserts, Mixed
 from bench.changes import pending
 from bench.lab import Lab
 from bench.result import Goal, Result, median
@@ -13,8 +13,9 @@ _SIZE = 10
 
 def measure(lab: Lab) -> Iterator[Result]:
     """A row for each length; one run tells enough."""
-    backlogs = [Inserts(changes, _SIZE) for changes in lab.sizes.memory]
-    for backlog in (*backlogs, Inserts(lab.sizes.changes, lab.sizes.changes)):
+    largest = lab.sizes.changes
+    backlogs: list[Inserts | Mixed] = [Inserts(changes, _SIZE) for changes in lab.sizes.memory]
+    for backlog in (*backlogs, Mixed(largest), Inserts(largest, largest)):
         with pending(lab, backlog) as course:
             what = f"{backlog.changes:,} {backlog}"
             lab.say(f"memory: {what}")

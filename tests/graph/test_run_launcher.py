@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
 from home import Home
 
@@ -18,21 +18,25 @@ from dvd_rental_dagster.settings import load_settings
 
 pytestmark = pytest.mark.xdist_group("launcher")
 
+STORE = frozenset({AssetKey(["raw", "store"]), AssetKey(["history", "store"])})
+
 
 @pytest.fixture
-def instance(empty_home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterInstance]:
+def instance(loaded_home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterInstance]:
     """Dagster's records of a home whose source is up, read with the project's ``dagster.yaml``."""
-    monkeypatch.setenv("DVD_RENTAL_HOME", str(empty_home.path))
-    empty_home.sync()
+    monkeypatch.setenv("DVD_RENTAL_HOME", str(loaded_home.path))
     with open_instance(load_settings()) as opened:
         yield opened
 
 
-def launch(instance: DagsterInstance) -> DagsterRun:
-    """Launch a run of everything; the run that comes back knows its process."""
+def launch(instance: DagsterInstance, assets: frozenset[AssetKey] | None = None) -> DagsterRun:
+    """Launch a run of everything, or of these assets; the run that comes back knows its process."""
     job = load_job()
     run = instance.create_run_for_job(
-        job.get_definition(), job_code_origin=job.get_python_origin(), status=DagsterRunStatus.STARTING
+        job.get_definition(),
+        job_code_origin=job.get_python_origin(),
+        status=DagsterRunStatus.STARTING,
+        asset_selection=assets,
     )
     instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
     return reread(instance, run)
@@ -57,22 +61,22 @@ def parent_of(run: DagsterRun) -> str:
     return Path(f"/proc/{run.tags[PID_TAG]}/stat").read_text().rpartition(")")[2].split()[1]
 
 
-def test_runs_are_forked_from_one_process_and_build_the_graph(instance: DagsterInstance, empty_home: Home) -> None:
+def test_runs_are_forked_from_one_process_and_build_the_graph(instance: DagsterInstance, loaded_home: Home) -> None:
     first = launch(instance)
     parent = parent_of(first)
     assert ended(instance, first) is DagsterRunStatus.SUCCESS
-    assert empty_home.published.exists()
+    assert loaded_home.published.exists()
 
-    with duckdb.connect(empty_home.warehouse):  # the run waits for it, so that it can be looked at
-        second = launch(instance)
+    with duckdb.connect(loaded_home.warehouse):  # the run waits for it, so that it can be looked at
+        second = launch(instance, STORE)
         assert parent_of(second) == parent
         assert parent != str(os.getpid())
     assert ended(instance, second) is DagsterRunStatus.SUCCESS
 
 
-def test_a_run_can_be_interrupted_and_a_killed_one_is_noticed(instance: DagsterInstance, empty_home: Home) -> None:
-    with duckdb.connect(empty_home.warehouse):
-        interrupted = launch(instance)
+def test_a_run_can_be_interrupted_and_a_killed_one_is_noticed(instance: DagsterInstance, loaded_home: Home) -> None:
+    with duckdb.connect(loaded_home.warehouse):
+        interrupted = launch(instance, STORE)
         assert instance.run_launcher.check_run_worker_health(interrupted).status is WorkerStatus.RUNNING
         while reread(instance, interrupted).status is not DagsterRunStatus.STARTED:
             time.sleep(0.05)
@@ -80,7 +84,7 @@ def test_a_run_can_be_interrupted_and_a_killed_one_is_noticed(instance: DagsterI
         assert ended(instance, interrupted) is DagsterRunStatus.CANCELED
         assert not instance.run_launcher.terminate(interrupted.run_id)
 
-        killed = launch(instance)
+        killed = launch(instance, STORE)
         os.kill(int(killed.tags[PID_TAG]), signal.SIGKILL)
         while instance.run_launcher.check_run_worker_health(killed).status is WorkerStatus.RUNNING:
             time.sleep(0.05)

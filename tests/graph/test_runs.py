@@ -1,5 +1,6 @@
 """Runs that fail, that are killed, and that Dagster's own commands start."""
 
+import os
 import signal
 import time
 
@@ -9,6 +10,10 @@ import pytest
 from home import Home
 
 pytestmark = pytest.mark.xdist_group("runs")
+
+SECONDS = (1.0, 3.5, 5.0, 7.0)
+MOMENTS = [SECONDS, *((moment,) for moment in SECONDS)] if os.environ.get("DVD_RENTAL_TEST_LONG") else [SECONDS]
+"""Kills of one home's runs, in seconds since the start of each."""
 
 
 def test_a_failed_check_stops_what_lies_below_and_readers_keep_what_they_had(empty_home: Home) -> None:
@@ -29,16 +34,17 @@ def test_a_failed_check_stops_what_lies_below_and_readers_keep_what_they_had(emp
         assert warehouse.execute("select count(*) from marts.fct_payment where amount < 0").fetchall() == [(0,)]
 
 
-@pytest.mark.parametrize("delay", [1.0, 3.5, 5.0, 7.0])
-def test_a_run_killed_at_any_moment_and_started_again_ends_with_raw_equal_to_the_source(
-    empty_home: Home, delay: float
+@pytest.mark.parametrize("moments", MOMENTS, ids=str)
+def test_runs_killed_at_any_moment_and_started_again_end_with_raw_equal_to_the_source(
+    empty_home: Home, moments: tuple[float, ...]
 ) -> None:
     empty_home.cli("up")
-    run = empty_home.start("dvd-rental", "run")
-    time.sleep(delay)  # the moment is the point: there is no event to wait for
-    run.send_signal(signal.SIGKILL)
-    run.communicate()
-    empty_home.execute("delete from payment where payment_id = (select max(payment_id) from payment)")
+    for seconds in moments:
+        run = empty_home.start("dvd-rental", "run")
+        time.sleep(seconds)  # the moment is the point: there is no event to wait for
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+        empty_home.execute("delete from payment where payment_id = (select max(payment_id) from payment)")
 
     empty_home.cli("run")
 

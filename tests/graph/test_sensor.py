@@ -9,12 +9,11 @@ from dvd_rental_dagster.replication.lsn import parse_lsn
 
 
 @pytest.fixture
-def watched(empty_home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+def watched(loaded_home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A loaded home whose settings this process reads too."""
-    empty_home.sync()
-    monkeypatch.setenv("DVD_RENTAL_HOME", str(empty_home.path))
+    monkeypatch.setenv("DVD_RENTAL_HOME", str(loaded_home.path))
     monkeypatch.setattr("dvd_rental_dagster.automation.log_sensor.WATCH_SECONDS", 0.0)
-    return empty_home
+    return loaded_home
 
 
 def evaluate(instance: DagsterInstance, cursor: str | None = None) -> tuple[RunRequest | SkipReason, str | None]:
