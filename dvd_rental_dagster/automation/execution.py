@@ -1,7 +1,7 @@
 """The whole graph in this process, recorded where Dagster's UI looks."""
 
+import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,10 +32,17 @@ class RunSummary:
 
 
 def dagster_home(settings: Settings) -> str:
-    """Make Dagster's folder and give it the project's ``dagster.yaml``; return its path."""
-    settings.dagster_path.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(PROJECT_ROOT / "dagster.yaml", settings.dagster_path / "dagster.yaml")
-    return str(settings.dagster_path)
+    """Make Dagster's folder with the project's ``dagster.yaml`` and where the events are logged; return its path."""
+    folder = settings.dagster_path
+    folder.mkdir(parents=True, exist_ok=True)
+    event_log = {
+        "module": "dvd_rental_dagster.automation.event_log",
+        "class": "OpenEventLogStorage",
+        "config": {"base_dir": str(folder / "history" / "runs")},
+    }
+    common = (PROJECT_ROOT / "dagster.yaml").read_text()
+    (folder / "dagster.yaml").write_text(f"{common}\nevent_log_storage: {json.dumps(event_log)}\n")
+    return str(folder)
 
 
 @contextmanager
