@@ -13,7 +13,7 @@ from dvd_rental_dagster.airbyte.counts import Count, Counts, counts
 from dvd_rental_dagster.airbyte.destination_configuration import RAW
 from dvd_rental_dagster.airbyte.inventory import Inventory
 from dvd_rental_dagster.airbyte.jobs import Sync, Syncs, Waiting
-from dvd_rental_dagster.airbyte.server import open_client
+from dvd_rental_dagster.airbyte.server import known_secrets, open_client
 from dvd_rental_dagster.airbyte.wanted import HISTORY, history_name, raw_name
 from dvd_rental_dagster.airbyte.watermark import read_watermark, write_watermark
 from dvd_rental_dagster.errors import ProvisioningError, SettingsError, SlotBusyError
@@ -67,6 +67,7 @@ def load(settings: Settings, layer: Layer, heard: Callable[[Job], None], progres
     check_warehouse(settings)
     url = ensure_source(settings, progress).local_role_url
     with open_client(settings.airbyte) as client:
+        client.keep_secret(known_secrets(settings, url))
         syncs = layer_syncs(client, settings, layer)
         with connect(url) as source:
             lsn = flushed_lsn(source)
