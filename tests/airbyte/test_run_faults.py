@@ -42,7 +42,9 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, contract: Contract) -> It
 @pytest.fixture
 def instance(pipeline: Pipeline) -> Iterator[DagsterInstance]:
     """Records in the home, where secrets are looked for."""
-    with DagsterInstance.local_temp(str(pipeline.home.path / "dagster")) as opened:
+    folder = pipeline.home.path / "dagster"
+    folder.mkdir(exist_ok=True)
+    with DagsterInstance.local_temp(str(folder)) as opened:
         yield opened
 
 
