@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 from contract import Contract
 from fake import CLIENT_ID, CLIENT_SECRET, Fake
 from fake_server import serve
@@ -20,6 +21,12 @@ class Pipeline:
 
     home: Home
     fake: Fake
+    source_url: str
+
+    def execute(self, statement: str) -> None:
+        """Run the statement at the source."""
+        with psycopg.connect(self.source_url) as source:
+            source.execute(statement)
 
     def connection_id(self, name: str) -> str:
         return str(self.fake.only("connections", name)["connectionId"])
@@ -54,7 +61,7 @@ def open_pipeline(folder: Path, contract: Contract, **settings: str) -> Iterator
         home.cli("airbyte", "apply")
         fake.move = Loader(folder, home.warehouse).move
         fake.next_statuses = ["running", "succeeded"]
-        yield Pipeline(home, fake)
+        yield Pipeline(home, fake, home.source_url)
         assert fake.violations == []
     finally:
         server.shutdown()

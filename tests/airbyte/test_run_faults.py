@@ -8,10 +8,13 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from contract import Contract
 from dagster import (
+    AssetCheckKey,
+    AssetCheckSeverity,
     AssetKey,
     AssetSelection,
     DagsterInstance,
@@ -25,11 +28,13 @@ from fake import Answer, Fake, Silence, server_error
 from pipeline import Pipeline, open_pipeline
 
 from dvd_rental_dagster import errors
+from dvd_rental_dagster.replication.destinations.duckdb_file import open_for_writing
 
 pytestmark = pytest.mark.xdist_group("airbyte faults")
 
 Spoil = Callable[[Fake], None]
 RAW_PAYMENT = AssetKey(["raw", "payment"])
+RECONCILIATION = AssetCheckKey(RAW_PAYMENT, "reconciliation")
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +61,14 @@ def _environment(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline.fake, "move", pipeline.fake.move)
 
 
-def run_streams(instance: DagsterInstance) -> ExecuteInProcessResult:
-    """Run the thirty assets of the streams, in this process."""
+def run_streams(instance: DagsterInstance, *checks: AssetCheckKey) -> ExecuteInProcessResult:
+    """Run the thirty assets of the streams and these checks, in this process."""
     from dvd_rental_dagster.definitions import defs  # noqa: PLC0415
 
     selected = AssetSelection.groups("raw", "history").resolve(defs.get_repository_def().asset_graph)
-    job = defs.resolve_job_def("everything").get_subset(asset_selection=selected)
+    job = defs.resolve_job_def("everything").get_subset(
+        asset_selection=selected, asset_check_selection=frozenset(checks)
+    )
     return job.execute_in_process(instance=instance, raise_on_error=False)
 
 
@@ -87,7 +94,7 @@ def tick(instance: DagsterInstance, cursor: str | None) -> str | None:
 
 
 def delete_a_payment(pipeline: Pipeline) -> None:
-    pipeline.home.execute("delete from payment where payment_id = (select max(payment_id) from payment)")
+    pipeline.execute("delete from payment where payment_id = (select max(payment_id) from payment)")
 
 
 def leaks(pipeline: Pipeline, said: str) -> list[str]:
@@ -247,11 +254,47 @@ def test_an_interrupted_run_cancels_its_job_only_when_told_to(
     monkeypatch.setenv("DVD_RENTAL_AIRBYTE_CANCEL", str(cancel))
     assert run_streams(instance).success
     pipeline.fake.next_statuses = ["running"] * 1000
-    monkeypatch.setattr(pipeline.fake, "looked_at", lambda: os.kill(os.getpid(), signal.SIGINT))
+    signals = iter([signal.SIGINT])
+    monkeypatch.setattr(pipeline.fake, "looked_at", lambda: [os.kill(os.getpid(), number) for number in signals])
 
-    with pytest.raises(KeyboardInterrupt):
-        run_streams(instance)
+    assert not run_streams(instance).success
 
-    left = pipeline.fake.jobs[-1]
-    assert left["statuses"][0] == ("cancelled" if cancel else "running")
-    left["statuses"] = ["cancelled"]
+    left = pipeline.fake.jobs[-1]["statuses"][0]
+    pipeline.fake.jobs[-1]["statuses"] = ["cancelled"]
+    assert left == ("cancelled" if cancel else "running")
+
+
+def test_a_row_that_did_not_arrive_turns_its_stream_red_by_name(pipeline: Pipeline, instance: DagsterInstance) -> None:
+    """airbyte#29880: a sync that succeeded had lost rows."""
+    assert run_streams(instance, RECONCILIATION).success
+    with open_for_writing(pipeline.home.warehouse) as warehouse:
+        [(lost,)] = warehouse.execute("select max(payment_id) from raw.payment").fetchall()
+        warehouse.execute("delete from raw.payment where payment_id = ?", [lost])
+
+    outcome = run_streams(instance, RECONCILIATION)
+
+    assert not outcome.success
+    (evaluation,) = outcome.get_asset_check_evaluations()
+    assert f"the first keys that differ are {lost}" in (evaluation.description or "")
+    assert evaluation.severity is AssetCheckSeverity.ERROR
+
+
+def test_a_row_that_changed_while_airbyte_was_at_work_stops_nothing(
+    pipeline: Pipeline, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = pipeline.fake.move
+    assert move is not None
+
+    def move_and_change(*job: Any) -> dict[str, tuple[int, int]]:
+        moved = move(*job)
+        delete_a_payment(pipeline)
+        return moved
+
+    assert run_streams(instance).success
+    monkeypatch.setattr(pipeline.fake, "move", move_and_change)
+
+    outcome = run_streams(instance, RECONCILIATION)
+
+    assert outcome.success
+    (evaluation,) = outcome.get_asset_check_evaluations()
+    assert evaluation.severity is AssetCheckSeverity.WARN
