@@ -88,7 +88,6 @@ class Fake:
         self.violations: list[str] = []
         self.deaf: set[str] = set()
         self.move: Move | None = None
-        self.tells_streams = True
         self.looked_at: Callable[[], None] = lambda: None
         self._faults: list[_Fault] = []
         self._lock = threading.RLock()
@@ -282,8 +281,6 @@ class Fake:
 
     def _job_info(self, body: dict[str, Any]) -> Answer:
         """What the configuration API says of a job, as far as it is read; the contract does not know it."""
-        if not self.tells_streams:
-            return Answer(403, {"message": "Forbidden"}, checked=False)
         streams = [
             {
                 "streamName": name,
