@@ -51,6 +51,10 @@ class SlotError(ReplicationError):
     """The slot is missing, lost, in use or not the one the ledger knows."""
 
 
+class SlotBusyError(SlotError):
+    """Somebody reads the slot now."""
+
+
 class SnapshotError(SlotError):
     """No snapshot can be taken now: an open transaction is in the way, or every slot is taken."""
 

@@ -1,4 +1,4 @@
-"""From the configured source to the configured warehouse, by the engine that the settings choose."""
+"""From the configured source to the configured warehouse, by the embedded engine."""
 
 from collections.abc import Collection
 
@@ -25,7 +25,7 @@ def sync_source(settings: Settings, *, resync: Collection[str] = (), progress: P
         progress: hears how far the work is.
 
     Raises:
-        SettingsError: the engine or warehouse is not available, or ``resync`` names no stream.
+        SettingsError: the engine is Airbyte, the warehouse is not available, or ``resync`` names no stream.
         DvdRentalError: whatever the source, the log or the warehouse has against it.
     """
     _check_switches(settings)
@@ -90,6 +90,8 @@ def slot_findings(settings: Settings, *, wait_seconds: float = 30) -> tuple[Find
         return ()
 
     def read_ledger() -> Ledger | None:
+        if settings.engine is not Engine.EMBEDDED:
+            return None
         with DuckDBDestination(settings.duckdb_path, wait_seconds=wait_seconds) as warehouse:
             return warehouse.read_ledger()
 
@@ -105,8 +107,20 @@ def slot_findings(settings: Settings, *, wait_seconds: float = 30) -> tuple[Find
     return judge(health, limits)
 
 
-def _check_switches(settings: Settings) -> None:
-    if settings.engine is not Engine.EMBEDDED:
-        raise SettingsError("DVD_RENTAL_ENGINE=airbyte is not available yet. Set DVD_RENTAL_ENGINE=embedded.")
+def check_warehouse(settings: Settings) -> None:
+    """Make sure that the warehouse is one that either engine can fill.
+
+    Raises:
+        SettingsError: it is not available yet.
+    """
     if settings.warehouse is not Warehouse.DUCKDB:
         raise SettingsError("DVD_RENTAL_WAREHOUSE=snowflake is not available yet. Set DVD_RENTAL_WAREHOUSE=duckdb.")
+
+
+def _check_switches(settings: Settings) -> None:
+    if settings.engine is not Engine.EMBEDDED:
+        raise SettingsError(
+            "With DVD_RENTAL_ENGINE=airbyte a run of the graph syncs and compares: dvd-rental run. Set "
+            "DVD_RENTAL_ENGINE=embedded to read the log with the embedded engine."
+        )
+    check_warehouse(settings)

@@ -15,13 +15,17 @@ import duckdb
 from dvd_rental_dagster.disk import naming_a_full_disk
 from dvd_rental_dagster.errors import WarehouseError
 from dvd_rental_dagster.replication.destinations.duckdb_file import open_for_writing
-from dvd_rental_dagster.settings import Settings
+from dvd_rental_dagster.replication.destinations.duckdb_types import quoted
+from dvd_rental_dagster.settings import Engine, Settings
 from dvd_rental_dagster.transformation.project import fingerprint
 
 
 @dataclass(frozen=True)
 class Build:
-    """What the published models were built from: the last sync, and the dbt project's files."""
+    """What the published models were built from: the last sync, and the dbt project's files.
+
+    ``sync_id`` counts the embedded engine's syncs; with Airbyte it is the latest job that wrote a row.
+    """
 
     sync_id: int
     fingerprint: str
@@ -54,11 +58,25 @@ def record_build(settings: Settings) -> Build:
         WarehouseError: there is no room for the note.
     """
     with duckdb.connect(published_warehouse(settings), read_only=True) as connection:
-        row = connection.execute("select max(sync_id) from ledger.position").fetchone()
+        row = connection.execute(_last_sync(settings)).fetchone()
     build = Build(int(row[0]) if row and row[0] is not None else 0, fingerprint())
     with _replacing(settings.published_path / "build.json") as note:
         note.write_text(json.dumps(asdict(build)))
     return build
+
+
+def _last_sync(settings: Settings) -> str:
+    """The query for the last sync: of the ledger, or of the rows, each of which carries its job's number.
+
+    Jobs and instants grow together, so each stream's youngest row tells, and no other is parsed.
+    """
+    if settings.engine is Engine.EMBEDDED:
+        return "select max(sync_id) from ledger.position"
+    youngest = " union all ".join(
+        f"select arg_max(_airbyte_meta, _airbyte_extracted_at) as meta from raw.{quoted(stream.name)}"  # noqa: S608
+        for stream in settings.streams
+    )
+    return f"select max(cast(cast(meta as json) ->> 'sync_id' as bigint)) from ({youngest})"  # noqa: S608
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The state of every part, for people who look."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 
@@ -10,7 +11,7 @@ from dvd_rental_dagster.publication import published_warehouse, recorded_build
 from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import read_slot
-from dvd_rental_dagster.settings import Settings
+from dvd_rental_dagster.settings import Engine, Settings
 from dvd_rental_dagster.source.connection_string import without_password
 from dvd_rental_dagster.source.endpoint import embedded_server, source_url
 
@@ -71,13 +72,19 @@ def _warehouse_status(settings: Settings) -> list[tuple[str, str]]:
     path = published_warehouse(settings)
     if not path.exists():
         return [("published", "nothing yet; dvd-rental run loads and builds")]
-    with duckdb.connect(path, read_only=True) as connection:
-        row = connection.execute("select lsn, sync_id, epoch_us(extracted_at) from ledger.position").fetchone()
     lines = [("published", f"{path}, {path.stat().st_size / 1_048_576:.1f} MiB")]
-    if row:
-        lsn, sync_id, extracted_at = row
-        at = datetime.fromtimestamp(extracted_at / 1_000_000, UTC).isoformat(timespec="seconds")
-        lines.append(("loaded", f"up to {format_lsn(lsn)} by sync {sync_id} at {at}"))
+    if settings.engine is Engine.EMBEDDED:
+        lines += _loaded(path)
     build = recorded_build(settings)
     lines.append(("built", f"from sync {build.sync_id}" if build else "never; dvd-rental run builds"))
     return lines
+
+
+def _loaded(path: Path) -> list[tuple[str, str]]:
+    with duckdb.connect(path, read_only=True) as connection:
+        row = connection.execute("select lsn, sync_id, epoch_us(extracted_at) from ledger.position").fetchone()
+    if not row:
+        return []
+    lsn, sync_id, extracted_at = row
+    at = datetime.fromtimestamp(extracted_at / 1_000_000, UTC).isoformat(timespec="seconds")
+    return [("loaded", f"up to {format_lsn(lsn)} by sync {sync_id} at {at}")]

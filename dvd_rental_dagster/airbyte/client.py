@@ -61,6 +61,7 @@ class _Request:
     parameters: Mapping[str, Any] | None = None
     slow: bool = False
     anonymous: bool = False
+    configuration: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -152,6 +153,18 @@ class AirbyteClient:
         """
         return self._object(self._repeat(_Request("PATCH", path, body, slow=slow)), path)
 
+    def ask_configuration(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What the configuration API answers, which reads by POST; asked once, for Airbyte promises it to nobody.
+
+        Raises:
+            AirbyteError: it does not answer, or not to us.
+        """
+        request = _Request("POST", path, body, configuration=True)
+        outcome = self._attempt(request)
+        if not isinstance(outcome, httpx.Response):
+            raise self._error(outcome, request)
+        return self._object(self._checked(outcome, request), path)
+
     def delete(self, path: str) -> None:
         """Delete what is at ``path``.
 
@@ -228,6 +241,7 @@ class AirbyteClient:
 
     def _send(self, request: _Request, header: str | None) -> Outcome:
         body = None if request.body is None else self._secrecy.plain(dict(request.body))
+        base = self._address.configuration if request.configuration else self._address.public
         patience = self._patience
         timeout = httpx.Timeout(patience.answer, connect=patience.connect)
         if request.slow:
@@ -235,7 +249,7 @@ class AirbyteClient:
         try:
             return self._http.request(
                 request.method,
-                f"{self._address.public}{request.path}",
+                f"{base}{request.path}",
                 params=request.parameters,
                 json=body,
                 headers={"Authorization": header} if header else None,

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from dvd_rental_dagster.airbyte.answer import Job, Jobs, read
@@ -56,7 +57,7 @@ class Syncs:
 
     def __init__(self, client: AirbyteClient, connection_id: str, waiting: Waiting | None = None) -> None:
         self._client = client
-        self._connection_id = connection_id
+        self.connection_id = connection_id
         self._waiting = waiting or Waiting()
 
     def run(self, *, source_moved: Callable[[], bool] = lambda: False, heard: Callable[[Job], None] = _unheard) -> Sync:
@@ -99,6 +100,24 @@ class Syncs:
         """
         return next((job for job in self._newest() if not job.has_ended), None)
 
+    def last_succeeded(self) -> Job | None:
+        """The newest sync that succeeded, among the latest.
+
+        Raises:
+            AirbyteError: the server does not tell.
+        """
+        return next((job for job in self._newest() if job.status == "succeeded"), None)
+
+    def ended_since(self, job_id: int) -> list[Job]:
+        """The syncs behind this one up to the first that still goes on, the oldest first.
+
+        Raises:
+            AirbyteError: the server does not tell.
+        """
+        rows = self._client.pages("/jobs", self._query())
+        jobs = takewhile(lambda job: job.job_id > job_id, (read(Job, row) for row in rows))
+        return list(takewhile(lambda job: job.has_ended, sorted(jobs, key=lambda job: job.job_id)))
+
     def _start(self) -> tuple[Job, bool]:
         """The job to wait for, and whether somebody else had started it."""
         for attempt in range(self._client.backoff.attempts):
@@ -108,7 +127,7 @@ class Syncs:
                 _log.info("Joining job %d of Airbyte, which is %s.", live.job_id, live.status)
                 return live, True
             last = max((job.job_id for job in jobs), default=0)
-            body = {"connectionId": self._connection_id, "jobType": "sync"}
+            body = {"connectionId": self.connection_id, "jobType": "sync"}
             try:
                 return read(Job, self._client.create("/jobs", body, partial(self._started, last))), False
             except AirbyteConflictError as error:
@@ -123,10 +142,11 @@ class Syncs:
 
     def _newest(self) -> list[Job]:
         """The latest syncs, the newest first; one page of them, for a connection can have thousands."""
-        answer = self._client.get(
-            "/jobs", {"connectionId": self._connection_id, "jobType": "sync", "limit": 20, "orderBy": "createdAt|DESC"}
-        )
+        answer = self._client.get("/jobs", {**self._query(), "limit": 20})
         return sorted(read(Jobs, answer).data, key=lambda job: job.job_id, reverse=True)
+
+    def _query(self) -> dict[str, str]:
+        return {"connectionId": self.connection_id, "jobType": "sync", "orderBy": "createdAt|DESC"}
 
     def _await(self, job: Job, heard: Callable[[Job], None]) -> Job:
         clock = self._client.clock

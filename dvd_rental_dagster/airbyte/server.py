@@ -1,5 +1,7 @@
 """The server that the settings name."""
 
+from pydantic import SecretStr
+
 from dvd_rental_dagster.airbyte.address import address
 from dvd_rental_dagster.airbyte.authentication import Application, User
 from dvd_rental_dagster.airbyte.client import AirbyteClient
@@ -8,6 +10,7 @@ from dvd_rental_dagster.airbyte.provisioning import Provisioning
 from dvd_rental_dagster.airbyte.wanted import wanted
 from dvd_rental_dagster.errors import SettingsError
 from dvd_rental_dagster.settings import AirbyteSettings, Settings
+from dvd_rental_dagster.source.connection_string import parts
 
 
 def open_client(options: AirbyteSettings) -> AirbyteClient:
@@ -45,6 +48,14 @@ def credentials(options: AirbyteSettings) -> Application | User | None:
     if options.username is not None and options.password is not None:
         return User(options.username, options.password)
     return None
+
+
+def known_secrets(settings: Settings, source_url: str) -> list[SecretStr]:
+    """Every secret of the settings and the source's password: what the server was once told, it can repeat."""
+    told = [value for part in (settings, settings.airbyte) for _, value in part if isinstance(value, SecretStr)]
+    urls = (source_url, settings.source_url, settings.airbyte.postgres_url)
+    found = (parts(url.get_secret_value() if isinstance(url, SecretStr) else url) for url in urls if url is not None)
+    return told + [SecretStr(url["password"]) for url in found if url.get("password")]
 
 
 def provisioning(client: AirbyteClient, settings: Settings, source_url: str) -> Provisioning:

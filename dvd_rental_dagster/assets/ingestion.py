@@ -12,16 +12,17 @@ from dagster import (
     Output,
     multi_asset,
 )
-from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
+from dvd_rental_dagster.assets.airbyte import arrivals
 from dvd_rental_dagster.assets.keys import history_key, raw_key, source_key
+from dvd_rental_dagster.assets.nothing import nothing
 from dvd_rental_dagster.catalog import STREAMS, Stream
 from dvd_rental_dagster.checks.reconciliation import failure, reconcile, reconciliation_specs
 from dvd_rental_dagster.ingestion import sync_source
 from dvd_rental_dagster.progress import listener
 from dvd_rental_dagster.replication import StreamReport, SyncReport
 from dvd_rental_dagster.replication.lsn import format_lsn
-from dvd_rental_dagster.settings import load_settings
+from dvd_rental_dagster.settings import Engine, load_settings
 
 WAREHOUSE_POOL = "warehouse"
 """Runs that write to the warehouse share this pool, which lets one of them through at a time."""
@@ -73,9 +74,13 @@ def streams(
 ) -> Iterator[MaterializeResult[None] | Output[None] | AssetMaterialization | AssetCheckResult]:
     """Carry what is pending in the log into ``raw`` and ``history``, and compare with the source where selected.
 
-    The log is one, so all its streams move together; a stream outside the selection that moved is reported too.
+    The log is one, so all its streams move together; a stream outside the selection that moved is reported too. The
+    embedded engine does both layers at once; with Airbyte each selected layer is a job of its connection.
     """
     settings = load_settings()
+    if settings.engine is Engine.AIRBYTE:
+        yield from arrivals(context, settings)
+        return
     report = sync_source(settings, progress=listener())
     checks = reconcile(settings, context.selected_asset_check_keys, report, listener())
     context.log.info(
@@ -94,19 +99,10 @@ def streams(
                     else AssetMaterialization(key, metadata=metadata)
                 )
             elif selected:
-                yield _nothing(key.to_python_identifier())
+                yield nothing(key)
     yield from checks
     if differing := failure(checks):
         raise differing
-
-
-def _nothing(output_name: str) -> Output[None]:
-    """Report no materialization, yet let what lies below run: other streams may have changed.
-
-    Dagster skips a step when one of its upstream outputs is missing. This metadata key is how it lets an output pass
-    without an event, for observations of its own.
-    """
-    return Output(None, output_name=output_name, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
 
 
 def _metadata(stream: StreamReport, report: SyncReport) -> dict[str, int | float | str]:

@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 
 from dagster import AssetCheckKey, AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, Failure
 
+from dvd_rental_dagster.airbyte.comparison import compare_streams
 from dvd_rental_dagster.assets.keys import raw_key
 from dvd_rental_dagster.catalog import STREAMS, SyncMode
 from dvd_rental_dagster.errors import SnapshotError
@@ -20,6 +21,8 @@ from dvd_rental_dagster.replication.verification import Comparison
 from dvd_rental_dagster.settings import Settings
 
 RECONCILIATION = "reconciliation"
+_SINCE = "It differs from the source, where rows changed since Airbyte's sync began; the next run compares again."
+_CLEAR = "clear it in Airbyte, and sync"
 _COMPARED = {
     AssetCheckKey(raw_key(stream.name), RECONCILIATION): stream.name
     for stream in STREAMS
@@ -63,8 +66,39 @@ def reconcile(
         return [_not_compared(stream, str(error)) for stream in sorted(streams)]
     report.add(verification.report)
     return [
-        *(_compared(comparison, verification.lsn) for comparison in verification.comparisons),
+        *(
+            _compared(comparison, verification.lsn, f"dvd-rental resync {comparison.stream}")
+            for comparison in verification.comparisons
+        ),
         *(_not_compared(stream, obstacle) for stream, obstacle in verification.obstacles.items()),
+    ]
+
+
+def reconcile_arrived(
+    settings: Settings, selected: AbstractSet[AssetCheckKey], since: int | None, progress: Progress
+) -> list[AssetCheckResult]:
+    """Compare the streams whose checks are selected, right after Airbyte's sync of ``raw``.
+
+    A stream that differs and whose rows changed since the sync began is a warning, which stops nothing.
+
+    Raises:
+        DvdRentalError: whatever the source or the warehouse has against it.
+    """
+    streams = {_COMPARED[key] for key in selected}
+    if not streams:
+        return []
+    try:
+        found = compare_streams(settings, only=streams, since=since, progress=progress)
+    except SnapshotError as error:
+        return [_not_compared(stream, str(error)) for stream in sorted(streams)]
+    return [
+        *(
+            _not_compared(comparison.stream, _SINCE)
+            if not comparison.equal and comparison.stream in found.changed
+            else _compared(comparison, found.lsn, _CLEAR)
+            for comparison in found.streams
+        ),
+        *(_not_compared(stream, obstacle) for stream, obstacle in found.obstacles.items()),
     ]
 
 
@@ -83,22 +117,22 @@ def failure(results: Collection[AssetCheckResult]) -> Failure | None:
     )
 
 
-def _compared(comparison: Comparison, lsn: int) -> AssetCheckResult:
+def _compared(comparison: Comparison, lsn: int, remedy: str) -> AssetCheckResult:
     numbers = {"source_rows": comparison.source_rows, "warehouse_rows": comparison.warehouse_rows}
     keys = "; ".join(comparison.key_texts)
     return AssetCheckResult(
         asset_key=raw_key(comparison.stream),
         check_name=RECONCILIATION,
         passed=comparison.equal,
-        description=None if comparison.equal else _difference(comparison, keys),
+        description=None if comparison.equal else _difference(comparison, keys, remedy),
         metadata={**numbers, "lsn": format_lsn(lsn), **({"differing_keys": keys} if keys else {})},
     )
 
 
-def _difference(comparison: Comparison, keys: str) -> str:
+def _difference(comparison: Comparison, keys: str, remedy: str) -> str:
     return (
         f"The source has {comparison.source_rows} rows and the warehouse {comparison.warehouse_rows}; the first keys "
-        f"that differ are {keys}. Load the stream again: dvd-rental resync {comparison.stream}."
+        f"that differ are {keys}. Load the stream again: {remedy}."
     )
 
 

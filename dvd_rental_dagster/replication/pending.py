@@ -1,7 +1,8 @@
 """What waits in the log, without taking it: which streams, and up to which LSN."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +10,35 @@ import psycopg
 from psycopg import Connection, sql
 
 from dvd_rental_dagster.catalog import Stream
-from dvd_rental_dagster.errors import SlotError
-from dvd_rental_dagster.replication.lsn import parse_lsn
+from dvd_rental_dagster.errors import SlotBusyError, SlotError
+from dvd_rental_dagster.replication.lsn import format_lsn, parse_lsn
 from dvd_rental_dagster.replication.pgoutput import Tag, decode_relation
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import flushed_lsn
 
 _PEEKED_CHANGES = 10_000
 _LOOK_SECONDS = 0.2
+
+# Of the rows that committed behind a place of the log, just the tables: a change's tag and its table's number, and the
+# messages that name the tables. A message's place is where it was written; a commit's is its end.
+_TABLES_SINCE = """
+with message as materialized (
+    select lsn, xid, data, get_byte(data, 0) as tag
+    from pg_catalog.pg_logical_slot_peek_binary_changes(
+        %(slot)s, null, null, 'proto_version', '1', 'publication_names', %(publication)s
+    )
+),
+
+late as (
+    select xid from message where tag = ascii('C') and lsn > %(lsn)s::pg_lsn
+)
+
+select distinct '0/0' as lsn, case tag when ascii('R') then data else substring(data from 1 for 5) end as data,
+    tag <> ascii('R') as is_change
+from message
+where tag = ascii('R') or tag in (ascii('I'), ascii('U'), ascii('D')) and xid in (select xid from late)
+order by is_change
+"""
 
 
 @dataclass(frozen=True)
@@ -38,6 +60,27 @@ def pending_changes(
     """
     with connect(source_url) as connection:
         return _peek(connection, streams, publication, slot, limit)
+
+
+def changed_since(
+    source_url: str, streams: Sequence[Stream], *, publication: str, slot: str, lsn: int
+) -> tuple[str, ...]:
+    """The streams with rows that committed behind ``lsn`` and that the slot has not let go of; a truncation is no row.
+
+    The whole log behind the slot's place is decoded, at the server.
+
+    Raises:
+        SlotBusyError: somebody reads the slot.
+        SlotError: the slot is missing or lost.
+        SourceUnreachableError: no connection.
+    """
+    parameters = {
+        "slot": slot, "publication": sql.Identifier(publication).as_string(), "lsn": format_lsn(lsn),
+    }  # fmt: skip
+    with connect(source_url) as connection, _naming_the_slot(slot):
+        found = connection.execute(_TABLES_SINCE, parameters).fetchall()
+    names = _changed([(place, data) for place, data, _ in found])
+    return tuple(stream.name for stream in streams if stream.source_table in names)
 
 
 def await_changes(
@@ -73,21 +116,28 @@ def _peek(connection: Connection[Any], streams: Sequence[Stream], publication: s
         "select lsn::text, data from pg_catalog.pg_logical_slot_peek_binary_changes({}, null, {},"
         " 'proto_version', '1', 'publication_names', {})"
     ).format(sql.Literal(slot), sql.Literal(limit), sql.Literal(sql.Identifier(publication).as_string()))
-    try:
+    with _naming_the_slot(slot):
         messages = connection.execute(query).fetchall()
+    if len(messages) >= limit:
+        return Pending(parse_lsn(messages[-1][0]), tuple(stream.name for stream in streams))
+    names = _changed(messages)
+    changed = tuple(stream.name for stream in streams if stream.source_table in names)
+    return Pending(parse_lsn(messages[-1][0]) if messages else 0, changed)
+
+
+@contextmanager
+def _naming_the_slot(slot: str) -> Iterator[None]:
+    """Say of a slot that cannot be looked into why, and what to do."""
+    try:
+        yield
     except psycopg.errors.ObjectInUse as error:
-        raise SlotError(f"Replication slot {slot} is in use: a sync is running.") from error
+        raise SlotBusyError(f"Replication slot {slot} is in use: a sync is running.") from error
     except psycopg.errors.UndefinedObject as error:
         raise SlotError(f"The source has no replication slot {slot}. Run dvd-rental source prepare.") from error
     except psycopg.errors.ObjectNotInPrerequisiteState as error:
         raise SlotError(
             f"Replication slot {slot} is lost: {error.diag.message_primary}. dvd-rental status names the remedy."
         ) from error
-    if len(messages) >= limit:
-        return Pending(parse_lsn(messages[-1][0]), tuple(stream.name for stream in streams))
-    names = _changed(messages)
-    changed = tuple(stream.name for stream in streams if stream.source_table in names)
-    return Pending(parse_lsn(messages[-1][0]) if messages else 0, changed)
 
 
 def _changed(messages: Sequence[tuple[str, bytes]]) -> set[tuple[str, str]]:

@@ -110,11 +110,12 @@ def verify(
                         f"row. Verify again after that, or load the stream again: dvd-rental resync {stream.name}."
                     )
                 else:
-                    comparisons.append(_compare(destination, reader, table))
+                    comparisons.append(compare(destination, reader, table))
     return Verification(snapshot.lsn, tuple(comparisons), obstacles, report)
 
 
-def _compare(destination: Destination, reader: SnapshotReader, table: Table) -> Comparison:
+def compare(destination: Destination, reader: SnapshotReader, table: Table) -> Comparison:
+    """Compare one stream of an open destination with the table as the reader's snapshot shows it."""
     with reader.rows(table) as rows:
         source, warehouse = destination.checksums(table, rows)
     comparison = Comparison(table.stream.name, source.rows, warehouse.rows)

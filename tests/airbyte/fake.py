@@ -8,6 +8,7 @@ page of a list is an empty one, and a second sync of a connection is refused.
 import json
 import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -21,6 +22,10 @@ CLIENT_ID = "3f1a"
 CLIENT_SECRET = "the-client-secret"
 LOCAL_JSON = "a625d593-bba5-4a1c-a53d-2d246268a816"
 DEDUPED = "incremental_deduped_history"
+
+
+Move = Callable[[int, dict[str, Any], dict[str, Any]], dict[str, tuple[int, int]]]
+"""Moves rows by a connection from a source; rows and bytes by stream."""
 
 
 @dataclass
@@ -82,6 +87,8 @@ class Fake:
         self.requests: list[tuple[str, str, Any]] = []
         self.violations: list[str] = []
         self.deaf: set[str] = set()
+        self.move: Move | None = None
+        self.looked_at: Callable[[], None] = lambda: None
         self._faults: list[_Fault] = []
         self._lock = threading.RLock()
         self.add_workspace("Default Workspace")
@@ -119,10 +126,17 @@ class Fake:
             "counts": self.next_counts, "startTime": "2026-01-01T00:00:00Z",
         }  # fmt: skip
         self.jobs.append(job)
+        self._settle(job)
         return int(job["jobId"])
 
     def job(self, id_: int) -> dict[str, Any]:
         return self.jobs[id_ - 1]
+
+    def finish(self, id_: int) -> None:
+        """Let a job that goes on succeed."""
+        job = self.job(id_)
+        job["statuses"] = ["succeeded"]
+        self._settle(job)
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> Answer | Silence:
         """What comes of a request."""
@@ -137,6 +151,8 @@ class Fake:
                 return fault
             if not anonymous and not self._is_welcome(headers.get("Authorization")):
                 return Answer(401, {"errorId": str(uuid.uuid4())})
+            if path == "/api/v1/jobs/get":
+                return self._job_info(json.loads(body or b"{}")) if fault is None else fault
             scheme = headers.get("Authorization", "").partition(" ")[0]
             self.violations += self.contract.violations(method, path, tuple(sorted(query.items())), scheme, body)
             try:
@@ -252,7 +268,29 @@ class Fake:
             job["statuses"] = ["cancelled"]
         elif len(job["statuses"]) > 1:
             del job["statuses"][0]
+            self._settle(job)
+            self.looked_at()
         return Answer(200, shown_job(job), checked=all_known([job]))
+
+    def _settle(self, job: dict[str, Any]) -> None:
+        """Do the work of a job that has just become a success."""
+        if self.move is not None and status(job) == "succeeded":
+            connection = self.rows["connections"][job["connectionId"]]
+            job["streams"] = self.move(job["jobId"], connection, self.rows["sources"][connection["sourceId"]])
+            job["counts"] = tuple(map(sum, list(zip(*job["streams"].values(), strict=True))[::-1] or [(), ()]))
+
+    def _job_info(self, body: dict[str, Any]) -> Answer:
+        """What the configuration API says of a job, as far as it is read; the contract does not know it."""
+        streams = [
+            {
+                "streamName": name,
+                "streamNamespace": "public",
+                "stats": {"recordsCommitted": rows, "bytesCommitted": size},
+            }
+            for name, (rows, size) in self.job(body["id"]).get("streams", {}).items()
+        ]
+        attempt = {"id": 0, "status": "succeeded", "streamStats": streams}
+        return Answer(200, {"job": {"id": body["id"]}, "attempts": [{"attempt": attempt}]}, checked=False)
 
 
 def _check_streams(streams: list[dict[str, Any]], destination: dict[str, Any]) -> None:

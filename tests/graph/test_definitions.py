@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from home import Home
 
 from dvd_rental_dagster.catalog import STREAM_NAMES
-from dvd_rental_dagster.settings import PROJECT_ROOT
+from dvd_rental_dagster.settings import PROJECT_ROOT, Engine, Warehouse
 
 _PARSE_TWICE_AND_AFTER_A_CHANGE = """
 import pathlib, sys
@@ -62,8 +63,19 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return list(json.loads((home.path / "dbt" / "manifest.json").read_text())["nodes"].values())
 
 
-def test_it_loads_with_sockets_blocked_and_writes_nothing_but_dbts_manifest(empty_home: Home) -> None:
-    empty_home.run("python", "-c", _LOAD_WITHOUT_SOCKETS)
+@pytest.mark.parametrize("warehouse", list(Warehouse))
+@pytest.mark.parametrize("engine", list(Engine))
+def test_it_loads_with_sockets_blocked_and_writes_nothing_but_dbts_manifest(
+    empty_home: Home, engine: Engine, warehouse: Warehouse
+) -> None:
+    """dagster#14157: the vendor's API was called on every load."""
+    if warehouse is Warehouse.SNOWFLAKE and find_spec("dbt.adapters.snowflake") is None:
+        pytest.skip("dbt's adapter for Snowflake is not installed")
+    switches = {
+        "DVD_RENTAL_ENGINE": engine, "DVD_RENTAL_WAREHOUSE": warehouse,
+        "DVD_RENTAL_SNOWFLAKE_ACCOUNT": "org-account", "DVD_RENTAL_SNOWFLAKE_USER": "ADA",
+    }  # fmt: skip
+    Home(empty_home.path, switches).run("python", "-c", _LOAD_WITHOUT_SOCKETS)
     assert {path.name for path in empty_home.path.iterdir()} <= {"dbt", "logs"}
 
 

@@ -6,7 +6,7 @@ import duckdb
 import pyarrow as pa
 
 from dvd_rental_dagster.replication.destinations import Checksum
-from dvd_rental_dagster.replication.destinations.duckdb_types import quoted, snapshot_value
+from dvd_rental_dagster.replication.destinations.duckdb_types import column_type, quoted, snapshot_value
 from dvd_rental_dagster.replication.table import Table
 
 
@@ -17,7 +17,11 @@ class DuckDBComparison:
         self._connection = connection
         self._table = table
         self._columns = ", ".join(quoted(column.name) for column in table.columns)
-        self._raw = f"(select {self._columns} from raw.{quoted(table.stream.name)})"
+        # Another engine may have loaded the values as other types; ours are cast to what they are.
+        values = ", ".join(
+            f"cast({quoted(column.name)} as {column_type(column)}) as {quoted(column.name)}" for column in table.columns
+        )
+        self._raw = f"(select {values} from raw.{quoted(table.stream.name)})"
 
     def checksums(self, rows: pa.RecordBatchReader) -> tuple[Checksum, Checksum]:
         """See ``Destination.checksums``."""
