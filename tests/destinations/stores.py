@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import duckdb
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
 from replica import PUBLICATION, Replica
 
 from dvd_rental_dagster.catalog import Stream, SyncMode
@@ -16,6 +19,7 @@ from dvd_rental_dagster.replication import SyncReport
 from dvd_rental_dagster.replication.destinations import Destination
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
 from dvd_rental_dagster.replication.destinations.duckdb_types import quoted
+from dvd_rental_dagster.replication.destinations.postgres_database import PostgresDestination
 from dvd_rental_dagster.replication.verification import Verification, verify
 
 Row = dict[str, Any]
@@ -61,6 +65,29 @@ class DuckDBStore:
                 }
                 for values in result.fetchall()
             ]
+
+
+@dataclass(frozen=True)
+class PostgresStore:
+    url: str
+
+    def destination(self, wait_seconds: float = 30) -> Destination:
+        return PostgresDestination(self.url, wait_seconds=wait_seconds)
+
+    def rows(self, schema: str, stream: str) -> list[Row]:
+        return self._read(sql.SQL("select * from {}").format(sql.Identifier(schema, stream)))
+
+    def texts(self, schema: str, stream: str) -> list[Row]:
+        table = sql.Identifier(schema, stream)
+        with psycopg.connect(self.url) as connection:
+            empty = connection.execute(sql.SQL("select * from {} limit 0").format(table))
+            columns = [column.name for column in empty.description or () if column.name != "id"]
+        texts = sql.SQL(", ").join(sql.SQL("{0}::text as {0}").format(sql.Identifier(column)) for column in columns)
+        return self._read(sql.SQL("select {}, id from {}").format(texts, table))
+
+    def _read(self, query: sql.Composed) -> list[Row]:
+        with psycopg.connect(self.url, options="-c timezone=UTC") as connection:
+            return connection.cursor(row_factory=dict_row).execute(query).fetchall()
 
 
 @dataclass

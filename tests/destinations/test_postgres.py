@@ -1,0 +1,97 @@
+"""What is PostgreSQL's own about a warehouse in it."""
+
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from interruption import at
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from stores import Carried, PostgresStore
+
+from dvd_rental_dagster.catalog import Stream
+from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError
+from dvd_rental_dagster.replication.destinations.postgres_database import PostgresDestination
+from dvd_rental_dagster.replication.failpoint import FailPoint
+
+
+@pytest.fixture
+def store(postgres_store: PostgresStore) -> PostgresStore:
+    return postgres_store
+
+
+def test_one_writes_at_a_time_and_the_other_waits(store: PostgresStore) -> None:
+    with store.destination(), pytest.raises(WarehouseBusyError, match="holds the warehouse"):
+        store.destination(wait_seconds=0.1).__enter__()
+    with store.destination(wait_seconds=0.1) as destination:
+        assert destination.read_ledger() is None
+
+
+def test_a_password_is_in_no_error(store: PostgresStore) -> None:
+    parts = {**conninfo_to_dict(store.url), "password": "very secret"}
+    for wrong in ({}, {"dbname": "nowhere"}, {"port": "1"}):
+        with pytest.raises(WarehouseError) as caught, PostgresDestination(make_conninfo("", **{**parts, **wrong})):
+            pass
+        assert "very secret" not in str(caught.value)
+        assert "DVD_RENTAL_WAREHOUSE_URL" in str(caught.value)
+
+
+def test_a_connection_that_breaks_leaves_what_was_committed(carried: Carried, store: PostgresStore) -> None:
+    def strike() -> None:
+        with psycopg.connect(store.url, autocommit=True) as connection:
+            connection.execute(
+                "select pg_terminate_backend(pid, 10000) from pg_locks where locktype = 'advisory'"
+                " and database = (select oid from pg_database where datname = current_database())"
+            )
+
+    carried.execute("update item set name = 'x' where id = 1")
+    for point in (FailPoint.IN_APPLY, FailPoint.BEFORE_COMMIT):
+        with at(point, strike), pytest.raises(WarehouseError, match="cannot be written"):
+            carried.sync()
+        assert len(carried.history()) == 20
+    carried.sync()
+    carried.assert_equal()
+    assert len(carried.history()) == 21
+
+
+def test_a_type_has_the_warehouses_own_where_the_source_has_it(
+    carry: Callable[..., Carried], store: PostgresStore
+) -> None:
+    types = {
+        "numeric(38, 10)": "numeric(38,10)",
+        "numeric": "numeric",
+        "timestamptz(3)": "timestamp with time zone",
+        "bytea": "bytea",
+        "json": "json",
+        "jsonb": "jsonb",
+        "point[]": "jsonb",
+        "char(3)": "text",
+        "interval": "text",
+    }
+    columns = ", ".join(f"c_{number} {name}" for number, name in enumerate(types))
+    carry(f"create table value (id integer primary key, {columns})", (Stream("value", ("id",)),)).sync()
+    with psycopg.connect(store.url) as connection:
+        for schema in ("raw", "history"):
+            found = connection.execute(
+                "select format_type(atttypid, atttypmod) from pg_attribute"
+                " where attrelid = format('%%s.value', %s::text)::regclass and attname like 'c\\_%%' order by attnum",
+                (schema,),
+            )
+            assert [name for (name,) in found] == list(types.values())
+
+
+def test_views_on_raw_stay_through_a_resync(carried: Carried, store: PostgresStore) -> None:
+    with psycopg.connect(store.url) as connection:
+        connection.execute("create view names as select name from raw.item")
+    carried.execute("update item set name = 'x' where id = 1")
+    carried.sync(resync=["item"])
+    with psycopg.connect(store.url) as connection:
+        assert connection.execute("select name from names where name = 'x'").fetchall() == [("x",)]
+
+
+def test_a_reader_sees_the_old_rows_until_the_new_are_complete(carried: Carried, store: PostgresStore) -> None:
+    seen: list[int] = []
+    carried.execute("truncate item", "insert into item values (1, 'x', 1, null)")
+    with at(FailPoint.BEFORE_COMMIT, lambda: seen.append(len(store.rows("raw", "item")))):
+        carried.sync()
+    assert seen == [20]
+    carried.assert_equal()
