@@ -4,15 +4,16 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from dvd_rental_dagster.errors import WarehouseBusyError
+from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError
 from dvd_rental_dagster.ingestion import pending, slot_findings
 from dvd_rental_dagster.publication import published_warehouse, recorded_build
 from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import read_slot
-from dvd_rental_dagster.settings import Settings
+from dvd_rental_dagster.settings import Settings, Warehouse
 from dvd_rental_dagster.source.connection_string import without_password
 from dvd_rental_dagster.source.endpoint import embedded_server, source_url
+from dvd_rental_dagster.warehouse import chosen_destination
 
 
 def read_status(settings: Settings) -> list[tuple[str, str]]:
@@ -60,6 +61,8 @@ def _findings(settings: Settings) -> list[tuple[str, str]]:
         findings = slot_findings(settings, wait_seconds=0)
     except WarehouseBusyError:
         return [("checks", "not looked at: another process writes to the warehouse")]
+    except WarehouseError as error:
+        return [("checks", f"not looked at: {error}")]
     return [
         (f"{finding.severity.value}: {finding.subject.value}", finding.message)
         for finding in findings
@@ -68,6 +71,8 @@ def _findings(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _warehouse_status(settings: Settings) -> list[tuple[str, str]]:
+    if settings.warehouse is not Warehouse.DUCKDB:
+        return _ledger_status(settings)
     path = published_warehouse(settings)
     if not path.exists():
         return [("published", "nothing yet; dvd-rental run loads and builds")]
@@ -75,9 +80,27 @@ def _warehouse_status(settings: Settings) -> list[tuple[str, str]]:
         row = connection.execute("select lsn, sync_id, epoch_us(extracted_at) from ledger.position").fetchone()
     lines = [("published", f"{path}, {path.stat().st_size / 1_048_576:.1f} MiB")]
     if row:
-        lsn, sync_id, extracted_at = row
-        at = datetime.fromtimestamp(extracted_at / 1_000_000, UTC).isoformat(timespec="seconds")
-        lines.append(("loaded", f"up to {format_lsn(lsn)} by sync {sync_id} at {at}"))
+        lines.append(_loaded(*row))
     build = recorded_build(settings)
     lines.append(("built", f"from sync {build.sync_id}" if build else "never; dvd-rental run builds"))
     return lines
+
+
+def _ledger_status(settings: Settings) -> list[tuple[str, str]]:
+    """What the warehouse itself tells, which nobody publishes from."""
+    name = settings.warehouse.value
+    try:
+        with chosen_destination(settings, wait_seconds=0) as warehouse:
+            ledger = warehouse.read_ledger()
+    except WarehouseBusyError:
+        return [(name, "another process writes to it")]
+    except WarehouseError as error:
+        return [(name, str(error))]
+    if ledger is None:
+        return [(name, "nothing yet; dvd-rental sync loads")]
+    return [_loaded(ledger.lsn, ledger.sync_id, ledger.extracted_at)]
+
+
+def _loaded(lsn: int, sync_id: int, extracted_at: int) -> tuple[str, str]:
+    at = datetime.fromtimestamp(extracted_at / 1_000_000, UTC).isoformat(timespec="seconds")
+    return "loaded", f"up to {format_lsn(lsn)} by sync {sync_id} at {at}"

@@ -22,6 +22,7 @@ from dvd_rental_dagster.progress import listener
 from dvd_rental_dagster.replication import StreamReport, SyncReport
 from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.settings import load_settings
+from dvd_rental_dagster.warehouse import check_models
 
 WAREHOUSE_POOL = "warehouse"
 """Runs that write to the warehouse share this pool, which lets one of them through at a time."""
@@ -76,6 +77,7 @@ def streams(
     The log is one, so all its streams move together; a stream outside the selection that moved is reported too.
     """
     settings = load_settings()
+    check_models(settings)
     report = sync_source(settings, progress=listener())
     checks = reconcile(settings, context.selected_asset_check_keys, report, listener())
     context.log.info(

@@ -9,9 +9,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from stores import Carried, PostgresStore
 
 from dvd_rental_dagster.catalog import Stream
-from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError
+from dvd_rental_dagster.errors import StreamTableError, WarehouseBusyError, WarehouseError
 from dvd_rental_dagster.replication.destinations.postgres_database import PostgresDestination
 from dvd_rental_dagster.replication.failpoint import FailPoint
+from dvd_rental_dagster.source.cluster import SUPERUSER
+from dvd_rental_dagster.source.server import EmbeddedServer
 
 
 @pytest.fixture
@@ -95,3 +97,51 @@ def test_a_reader_sees_the_old_rows_until_the_new_are_complete(carried: Carried,
         carried.sync()
     assert seen == [20]
     carried.assert_equal()
+
+
+def test_a_view_that_is_in_the_way_of_new_types_is_named(carried: Carried, store: PostgresStore) -> None:
+    with psycopg.connect(store.url) as connection:
+        connection.execute("create view cheapest as select min(price) as price from raw.item")
+    carried.execute("alter table item alter column price type bigint")
+    with pytest.raises(WarehouseError, match=r"view public\.cheapest depends on table raw\.item"):
+        carried.sync(resync=["item"])
+    with psycopg.connect(store.url) as connection:
+        connection.execute("drop view cheapest")
+    carried.sync(resync=["item"])
+    assert carried.verify().equal
+
+
+def test_a_role_needs_no_more_than_the_three_schemas(carry: Callable[..., Carried], store: PostgresStore) -> None:
+    role = conninfo_to_dict(store.url)["dbname"]
+    carried = carry()
+    carried.execute("insert into item values (1, 'a', 1, null)")
+    carried.store = PostgresStore(make_conninfo("", **{**conninfo_to_dict(store.url), "user": role, "password": role}))
+    with psycopg.connect(store.url, autocommit=True) as connection:
+        connection.execute(f"create role {role} login password '{role}'")
+        try:
+            with pytest.raises(WarehouseError, match="permission denied for database"):
+                carried.sync()
+            for schema in ("raw", "history", "ledger"):
+                connection.execute(f"create schema {schema}")
+                connection.execute(f"grant usage, create on schema {schema} to {role}")
+            carried.sync()
+            carried.assert_equal()
+        finally:
+            connection.execute(f"drop owned by {role}")
+            connection.execute(f"drop role {role}")
+
+
+def test_a_value_that_the_encoding_has_not_is_named(
+    server: EmbeddedServer, store: PostgresStore, carry: Callable[..., Carried]
+) -> None:
+    name = conninfo_to_dict(store.url)["dbname"] + "_latin"
+    carried = carry()
+    carried.execute("insert into item values (1, '漢字', 1, null)")
+    carried.store = PostgresStore(server.url(name, SUPERUSER))
+    with psycopg.connect(store.url, autocommit=True) as connection:
+        connection.execute(f"create database {name} template template0 encoding latin1 locale 'C'")
+        try:
+            with pytest.raises(StreamTableError, match=r'public\.item, .*encoding "LATIN1"'):
+                carried.sync()
+        finally:
+            connection.execute(f"drop database {name} with (force)")

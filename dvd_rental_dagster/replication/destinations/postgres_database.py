@@ -224,7 +224,8 @@ class PostgresDestination:
         try:
             yield
         except _REFUSALS as error:
-            reason = " ".join(str(error).split()).rstrip(".")
+            said = filter(None, (error.diag.message_primary, error.diag.message_detail))
+            reason = " ".join((": ".join(said) or str(error)).split()).rstrip(".")
             raise WarehouseError(
                 f"The warehouse {self._place} cannot be written: {reason}. What was there before stays. Mend that, or "
                 "correct DVD_RENTAL_WAREHOUSE_URL; then run it again."
