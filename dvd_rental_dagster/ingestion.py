@@ -85,13 +85,13 @@ def slot_findings(settings: Settings, *, wait_seconds: float = 30) -> tuple[Find
     """What there is to say of the slot, read by the source's owner; none before the first load. Nothing is started.
 
     Raises:
-        SettingsError: the warehouse is not available.
+        SettingsError: the settings do not say where the warehouse is.
         SourceUnreachableError: the source is down.
         WarehouseBusyError: another process still writes to the warehouse after ``wait_seconds``.
     """
-    destination = chosen_destination(settings, wait_seconds=wait_seconds)
-    if settings.warehouse is Warehouse.DUCKDB and not settings.duckdb_path.exists():
+    if settings.warehouse is not Warehouse.POSTGRES and not settings.duckdb_path.exists():
         return ()
+    destination = chosen_destination(settings, wait_seconds=wait_seconds)
 
     def read_ledger() -> Ledger | None:
         with destination:
@@ -100,7 +100,7 @@ def slot_findings(settings: Settings, *, wait_seconds: float = 30) -> tuple[Find
     # The owner sees since when the transactions of others are open; the role that captures changes does not.
     with connect(source_url(settings, local=True)) as connection:
         health = read_health(connection, settings.slot, read_ledger)
-    if settings.warehouse is not Warehouse.DUCKDB and health.ledger is None:
+    if settings.warehouse is Warehouse.POSTGRES and health.ledger is None:
         return ()
     limits = Limits(
         lag_bytes=int(settings.limit_lag),

@@ -1,15 +1,20 @@
 """What is PostgreSQL's own about a warehouse in it."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from hypothesis.stateful import run_state_machine_as_test
 from interruption import at
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from stores import Carried, PostgresStore
+from test_random_histories import BATCH_BYTES, SETTINGS, STREAMS, TABLES, Histories
 
 from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import StreamTableError, WarehouseBusyError, WarehouseError
+from dvd_rental_dagster.replication import log_reader
 from dvd_rental_dagster.replication.destinations.postgres_database import PostgresDestination
 from dvd_rental_dagster.replication.failpoint import FailPoint
 from dvd_rental_dagster.source.cluster import SUPERUSER
@@ -109,6 +114,28 @@ def test_a_view_that_is_in_the_way_of_new_types_is_named(carried: Carried, store
         connection.execute("drop view cheapest")
     carried.sync(resync=["item"])
     assert carried.verify().equal
+
+
+class OfPostgres(Carried):
+    """What the random histories ask of a replica."""
+
+    def assert_follows(self, *, up_to_now: bool = True) -> None:
+        with self.store.destination():  # the session of a sync that was killed may still be committing
+            super().assert_follows(up_to_now=up_to_now)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        assert isinstance(self.store, PostgresStore)
+        with psycopg.connect(self.store.url) as connection:
+            return connection.execute(query).fetchall()
+
+
+def test_random_histories_are_followed(database: str, store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_reader, "BATCH_BYTES", BATCH_BYTES)
+    carried = OfPostgres(database, Path(), STREAMS, store=store)
+    carried.execute(*filter(str.strip, TABLES.split(";")))
+    carried.prepare()
+    carried.sync()
+    run_state_machine_as_test(lambda: Histories(carried), settings=SETTINGS)
 
 
 def test_a_role_needs_no_more_than_the_three_schemas(carry: Callable[..., Carried], store: PostgresStore) -> None:

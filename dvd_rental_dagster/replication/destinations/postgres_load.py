@@ -19,8 +19,8 @@ from dvd_rental_dagster.replication.destinations.postgres_types import column_ty
 from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
 
 
-def load(tables: PostgresTables, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
-    """Replace the stream by a full load; see ``Destination.load``."""
+def load(tables: PostgresTables, before: SyncMode | None, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
+    """Replace the stream by a full load; see ``Destination.load``. ``before`` is its mode until now, where known."""
     tables.create(*SCHEMAS)
     widen(tables, "history")
     types = {"_airbyte_raw_id": "text", **snapshot_types(tables.table.columns, rows.schema)}
@@ -29,21 +29,14 @@ def load(tables: PostgresTables, rows: pa.RecordBatchReader, floor_lsn: int) -> 
     values = snapshot_values(tables.table.columns, rows.schema)
     raw_id = sql.Identifier("_airbyte_raw_id")
     loaded = tables.row(values, sql.Literal(floor_lsn), tables.extracted_at, NEVER, raw_id=raw_id)
-    count = tables.keep("loaded", "select {loaded} from given_rows", loaded=loaded)
-    tables.drop("given_rows")
-    if tables.state.mode is SyncMode.FULL_REFRESH_OVERWRITE:
-        tables.empty_raw()
-    elif tables.holds_rows("raw"):
-        _write_difference(tables, floor_lsn)
-        if tables.appends:
-            widen(tables, "raw")
-        else:
-            tables.empty_raw()
+    if tables.state.mode is not SyncMode.FULL_REFRESH_OVERWRITE and any(map(tables.holds_rows, SCHEMAS)):
+        count = _load_over(tables, before, loaded, floor_lsn)
     else:
         tables.empty_raw()
-        tables.insert("history", "select {names} from loaded")
-    tables.insert("raw", "select {names} from loaded")
-    tables.drop("loaded")
+        count = tables.insert("raw", "select {loaded} from given_rows", loaded=loaded)
+        if tables.state.mode is not SyncMode.FULL_REFRESH_OVERWRITE:
+            tables.insert("history", "select {names} from {raw}")
+    tables.drop("given_rows")
     return count
 
 
@@ -65,12 +58,30 @@ def snapshot_values(columns: tuple[Column, ...], schema: pa.Schema) -> list[sql.
     ]
 
 
-def _write_difference(tables: PostgresTables, floor_lsn: int) -> None:
-    """Write to ``history`` the versions of what is loaded that differ from the rows that are there, and the deletes.
+def _load_over(tables: PostgresTables, before: SyncMode | None, loaded: sql.Composed, floor_lsn: int) -> int:
+    """Load over rows that are there: ``history`` gets the versions that differ from them, and the deletes.
+
+    These are ``raw``'s where it holds just the current rows, with a version of each, else those of ``history``.
+    """
+    count = tables.keep("loaded", "select {loaded} from given_rows", loaded=loaded)
+    if before is SyncMode.INCREMENTAL_DEDUPED_HISTORY:
+        _write_difference(tables, tables.live(), tables.types("raw"), floor_lsn)
+    else:
+        _write_difference(tables, tables.live_versions("history"), tables.types("history"), floor_lsn)
+    if tables.appends:
+        widen(tables, "raw")
+    else:
+        tables.empty_raw()
+    tables.insert("raw", "select {names} from loaded")
+    tables.drop("loaded")
+    return count
+
+
+def _write_difference(tables: PostgresTables, live: sql.Composable, held: Mapping[str, str], floor_lsn: int) -> None:
+    """Write the versions of what is loaded that are not there as they are, and a delete for each row that is gone.
 
     Rows are compared by the texts of their values, because a column may have had another type before.
     """
-    held = tables.types("raw")
     before: list[sql.Composable] = [
         sql.Identifier(name) if name in held else sql.SQL("null") for name in tables.source_columns
     ]
@@ -92,7 +103,7 @@ def _write_difference(tables: PostgresTables, floor_lsn: int) -> None:
         select _airbyte_row, true from gone where not (true {still_there})
         """,
         before=identity(before),
-        live=tables.live(),
+        live=live,
         now=identity(tables.columns_of()),
         still_there=still_there if key else sql.SQL("and false"),
     )

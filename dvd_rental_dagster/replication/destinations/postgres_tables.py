@@ -148,26 +148,29 @@ class PostgresTables:
 
     def live(self) -> sql.Composable:
         """The last version of every row that is there, as a relation; in append mode ``raw`` has the others too."""
-        if not self.appends:
-            return self.raw
+        return self.live_versions("raw") if self.appends else self.raw
+
+    def live_versions(self, schema: str) -> sql.Composed:
+        """The last version of every row that is there, of a schema that holds all versions, as a relation."""
         if self.table.key:
-            return sql.SQL("(select * from {} where _ab_cdc_deleted_at is null)").format(
-                sql.SQL("{} as latest").format(self.latest())
+            return sql.SQL("(select * from {} as latest where _ab_cdc_deleted_at is null)").format(
+                self._last_versions(schema)
             )
         return sql.SQL(
             "(select * from (select *, row_number() over (partition by {row}, _ab_cdc_deleted_at is null"
             " order by _ab_cdc_lsn desc) as newest,"
             " 2 * count(*) filter (where _ab_cdc_deleted_at is null) over (partition by {row})"
-            " - count(*) over (partition by {row}) as there from {raw}) as versions"
+            " - count(*) over (partition by {row}) as there from {versions}) as versions"
             " where _ab_cdc_deleted_at is null and newest <= there)"
-        ).format(row=identity(self.columns_of()), raw=self.raw)
+        ).format(row=identity(self.columns_of()), versions=self.relation(schema))
 
     def latest(self) -> sql.Composable:
         """The last version of every key, deletes among them where ``raw`` holds versions, as a relation."""
-        if not self.appends:
-            return self.raw
-        return sql.SQL("(select distinct on ({key}) * from {raw} order by {key}, _ab_cdc_lsn desc)").format(
-            key=self.key, raw=self.raw
+        return self._last_versions("raw") if self.appends else self.raw
+
+    def _last_versions(self, schema: str) -> sql.Composed:
+        return sql.SQL("(select distinct on ({key}) * from {versions} order by {key}, _ab_cdc_lsn desc)").format(
+            key=self.key, versions=self.relation(schema)
         )
 
     def insert(self, schema: str, rows: str, **parts: sql.Composable) -> int:
