@@ -14,7 +14,7 @@ from dvd_rental_dagster.console import Format, err, out, print_rows, progress_ba
 from dvd_rental_dagster.errors import DvdRentalError
 from dvd_rental_dagster.progress import listening
 from dvd_rental_dagster.replication.lsn import format_lsn
-from dvd_rental_dagster.settings import PROJECT_ROOT, Settings, load_settings
+from dvd_rental_dagster.settings import PROJECT_ROOT, Settings, Warehouse, load_settings
 
 app = typer.Typer(
     name="dvd-rental",
@@ -91,7 +91,7 @@ def _sync(settings: Settings, form: Format, again: list[str]) -> None:
 
     with progress_bar() as progress:
         report = sync_source(settings, resync=again, progress=progress)
-        if report.changed or not published_warehouse(settings).exists():
+        if settings.warehouse is Warehouse.DUCKDB and (report.changed or not published_warehouse(settings).exists()):
             publish(settings)
     if form is Format.JSON:
         streams = {name: asdict(report.streams[name]) | {"rows": report.streams[name].rows} for name in report.changed}
@@ -178,8 +178,10 @@ def demo() -> None:
     from dvd_rental_dagster.freshness import is_current  # noqa: PLC0415
     from dvd_rental_dagster.source.endpoint import ensure_source  # noqa: PLC0415
     from dvd_rental_dagster.transformation.project import check_streams  # noqa: PLC0415
+    from dvd_rental_dagster.warehouse import check_models  # noqa: PLC0415
 
     settings = load_settings()
+    check_models(settings)
     check_streams(settings)
     with progress_bar() as progress:
         ensure_source(settings, progress)
@@ -200,8 +202,11 @@ def query(
     Example: `dvd-rental query "select * from reports.rpt_revenue_monthly" --format csv`
     """
     from dvd_rental_dagster.publication import read  # noqa: PLC0415
+    from dvd_rental_dagster.warehouse import check_models  # noqa: PLC0415
 
-    answer = read(load_settings(), statement)
+    settings = load_settings()
+    check_models(settings)
+    answer = read(settings, statement)
     print_rows(answer.columns, answer.fetchall(), form)
 
 
@@ -227,8 +232,10 @@ def ui(
     from dvd_rental_dagster.automation.execution import dagster_home  # noqa: PLC0415
     from dvd_rental_dagster.source.endpoint import ensure_source  # noqa: PLC0415
     from dvd_rental_dagster.transformation.project import check_streams  # noqa: PLC0415
+    from dvd_rental_dagster.warehouse import check_models  # noqa: PLC0415
 
     settings = load_settings()
+    check_models(settings)
     check_streams(settings)
     with progress_bar() as progress:
         ensure_source(settings, progress)

@@ -5,7 +5,6 @@ from collections.abc import Collection
 from dvd_rental_dagster.errors import SettingsError
 from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.replication import SyncReport, sync
-from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
 from dvd_rental_dagster.replication.findings import Finding, Limits, judge
 from dvd_rental_dagster.replication.health import read_health
 from dvd_rental_dagster.replication.ledger import Ledger
@@ -14,6 +13,7 @@ from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.verification import Verification, verify
 from dvd_rental_dagster.settings import Engine, Settings, Warehouse
 from dvd_rental_dagster.source.endpoint import ensure_source, source_url
+from dvd_rental_dagster.warehouse import chosen_destination
 
 
 def sync_source(settings: Settings, *, resync: Collection[str] = (), progress: Progress = silent) -> SyncReport:
@@ -29,6 +29,7 @@ def sync_source(settings: Settings, *, resync: Collection[str] = (), progress: P
         DvdRentalError: whatever the source, the log or the warehouse has against it.
     """
     _check_switches(settings)
+    destination = chosen_destination(settings)
     names = [stream.name for stream in settings.streams]
     unknown = sorted(set(resync) - set(names))
     if unknown:
@@ -36,7 +37,7 @@ def sync_source(settings: Settings, *, resync: Collection[str] = (), progress: P
     source = ensure_source(settings, progress)
     return sync(
         source.local_role_url,
-        DuckDBDestination(settings.duckdb_path),
+        destination,
         settings.streams,
         publication=settings.publication,
         slot=settings.slot,
@@ -55,10 +56,11 @@ def verify_warehouse(
         DvdRentalError: whatever the source, the log or the warehouse has against it.
     """
     _check_switches(settings)
+    destination = chosen_destination(settings)
     source = ensure_source(settings, progress)
     return verify(
         source.local_role_url,
-        DuckDBDestination(settings.duckdb_path),
+        destination,
         settings.streams,
         publication=settings.publication,
         slot=settings.slot,
@@ -83,21 +85,24 @@ def slot_findings(settings: Settings, *, wait_seconds: float = 30) -> tuple[Find
     """What there is to say of the slot, read by the source's owner; none before the first load. Nothing is started.
 
     Raises:
+        SettingsError: the settings do not say where the warehouse is.
         SourceUnreachableError: the source is down.
         WarehouseBusyError: another process still writes to the warehouse after ``wait_seconds``.
     """
-    if not settings.duckdb_path.exists():
+    if settings.warehouse is not Warehouse.POSTGRES and not settings.duckdb_path.exists():
         return ()
 
     def read_ledger() -> Ledger | None:
         if settings.engine is not Engine.EMBEDDED:
             return None
-        with DuckDBDestination(settings.duckdb_path, wait_seconds=wait_seconds) as warehouse:
+        with chosen_destination(settings, wait_seconds=wait_seconds) as warehouse:
             return warehouse.read_ledger()
 
     # The owner sees since when the transactions of others are open; the role that captures changes does not.
     with connect(source_url(settings, local=True)) as connection:
         health = read_health(connection, settings.slot, read_ledger)
+    if settings.warehouse is Warehouse.POSTGRES and health.ledger is None:
+        return ()
     limits = Limits(
         lag_bytes=int(settings.limit_lag),
         lag_seconds=settings.limit_lag_seconds,
@@ -107,20 +112,9 @@ def slot_findings(settings: Settings, *, wait_seconds: float = 30) -> tuple[Find
     return judge(health, limits)
 
 
-def check_warehouse(settings: Settings) -> None:
-    """Make sure that the warehouse is one that either engine can fill.
-
-    Raises:
-        SettingsError: it is not available yet.
-    """
-    if settings.warehouse is not Warehouse.DUCKDB:
-        raise SettingsError("DVD_RENTAL_WAREHOUSE=snowflake is not available yet. Set DVD_RENTAL_WAREHOUSE=duckdb.")
-
-
 def _check_switches(settings: Settings) -> None:
     if settings.engine is not Engine.EMBEDDED:
         raise SettingsError(
             "With DVD_RENTAL_ENGINE=airbyte a run of the graph syncs and compares: dvd-rental run. Set "
             "DVD_RENTAL_ENGINE=embedded to read the log with the embedded engine."
         )
-    check_warehouse(settings)

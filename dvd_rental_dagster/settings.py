@@ -35,6 +35,7 @@ class Warehouse(StrEnum):
     """Where ``raw`` and everything below it lives."""
 
     DUCKDB = "duckdb"
+    POSTGRES = "postgres"
     SNOWFLAKE = "snowflake"
 
 
@@ -111,6 +112,7 @@ class Settings(BaseSettings):
     home: Path = PROJECT_ROOT / ".dvd_rental"
     engine: Engine = Engine.EMBEDDED
     warehouse: Warehouse = Warehouse.DUCKDB
+    warehouse_url: SecretStr | None = None
 
     source_url: SecretStr | None = None
     catalog: Path | None = None

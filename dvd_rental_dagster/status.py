@@ -5,15 +5,16 @@ from pathlib import Path
 
 import duckdb
 
-from dvd_rental_dagster.errors import WarehouseBusyError
+from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError
 from dvd_rental_dagster.ingestion import pending, slot_findings
 from dvd_rental_dagster.publication import published_warehouse, recorded_build
 from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import read_slot
-from dvd_rental_dagster.settings import Engine, Settings
+from dvd_rental_dagster.settings import Engine, Settings, Warehouse
 from dvd_rental_dagster.source.connection_string import without_password
 from dvd_rental_dagster.source.endpoint import embedded_server, source_url
+from dvd_rental_dagster.warehouse import chosen_destination
 
 
 def read_status(settings: Settings) -> list[tuple[str, str]]:
@@ -61,6 +62,8 @@ def _findings(settings: Settings) -> list[tuple[str, str]]:
         findings = slot_findings(settings, wait_seconds=0)
     except WarehouseBusyError:
         return [("checks", "not looked at: another process writes to the warehouse")]
+    except WarehouseError as error:
+        return [("checks", f"not looked at: {error}")]
     return [
         (f"{finding.severity.value}: {finding.subject.value}", finding.message)
         for finding in findings
@@ -69,22 +72,40 @@ def _findings(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _warehouse_status(settings: Settings) -> list[tuple[str, str]]:
+    if settings.warehouse is Warehouse.POSTGRES:
+        return _ledger_status(settings)
     path = published_warehouse(settings)
     if not path.exists():
         return [("published", "nothing yet; dvd-rental run loads and builds")]
     lines = [("published", f"{path}, {path.stat().st_size / 1_048_576:.1f} MiB")]
     if settings.engine is Engine.EMBEDDED:
-        lines += _loaded(path)
+        lines += _published_ledger(path)
     build = recorded_build(settings)
     lines.append(("built", f"from sync {build.sync_id}" if build else "never; dvd-rental run builds"))
     return lines
 
 
-def _loaded(path: Path) -> list[tuple[str, str]]:
+def _published_ledger(path: Path) -> list[tuple[str, str]]:
     with duckdb.connect(path, read_only=True) as connection:
         row = connection.execute("select lsn, sync_id, epoch_us(extracted_at) from ledger.position").fetchone()
-    if not row:
-        return []
-    lsn, sync_id, extracted_at = row
+    return [_loaded(*row)] if row else []
+
+
+def _ledger_status(settings: Settings) -> list[tuple[str, str]]:
+    """What the warehouse itself tells, which nobody publishes from."""
+    name = settings.warehouse.value
+    try:
+        with chosen_destination(settings, wait_seconds=0) as warehouse:
+            ledger = warehouse.read_ledger()
+    except WarehouseBusyError:
+        return [(name, "another process writes to it")]
+    except WarehouseError as error:
+        return [(name, str(error))]
+    if ledger is None:
+        return [(name, "nothing yet; dvd-rental sync loads")]
+    return [_loaded(ledger.lsn, ledger.sync_id, ledger.extracted_at)]
+
+
+def _loaded(lsn: int, sync_id: int, extracted_at: int) -> tuple[str, str]:
     at = datetime.fromtimestamp(extracted_at / 1_000_000, UTC).isoformat(timespec="seconds")
-    return [("loaded", f"up to {format_lsn(lsn)} by sync {sync_id} at {at}")]
+    return "loaded", f"up to {format_lsn(lsn)} by sync {sync_id} at {at}"

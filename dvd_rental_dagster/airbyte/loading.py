@@ -17,13 +17,13 @@ from dvd_rental_dagster.airbyte.server import known_secrets, open_client
 from dvd_rental_dagster.airbyte.wanted import HISTORY, history_name, raw_name
 from dvd_rental_dagster.airbyte.watermark import read_watermark, write_watermark
 from dvd_rental_dagster.errors import ProvisioningError, SettingsError, SlotBusyError
-from dvd_rental_dagster.ingestion import check_warehouse
 from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.replication.pending import changed_since
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import flushed_lsn
 from dvd_rental_dagster.settings import Settings
 from dvd_rental_dagster.source.endpoint import ensure_source
+from dvd_rental_dagster.warehouse import check_arrivals
 
 
 class Layer(StrEnum):
@@ -64,7 +64,7 @@ def load(settings: Settings, layer: Layer, heard: Callable[[Job], None], progres
         SourceError: the source cannot be had.
         WarehouseError: the sync succeeded, and its rows are not in our warehouse.
     """
-    check_warehouse(settings)
+    check_arrivals(settings)
     url = ensure_source(settings, progress).local_role_url
     with open_client(settings.airbyte) as client:
         client.keep_secret(known_secrets(settings, url))

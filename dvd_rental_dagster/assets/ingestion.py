@@ -23,6 +23,7 @@ from dvd_rental_dagster.progress import listener
 from dvd_rental_dagster.replication import StreamReport, SyncReport
 from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.settings import Engine, load_settings
+from dvd_rental_dagster.warehouse import check_models
 
 WAREHOUSE_POOL = "warehouse"
 """Runs that write to the warehouse share this pool, which lets one of them through at a time."""
@@ -78,6 +79,7 @@ def streams(
     embedded engine does both layers at once; with Airbyte each selected layer is a job of its connection.
     """
     settings = load_settings()
+    check_models(settings)
     if settings.engine is Engine.AIRBYTE:
         yield from arrivals(context, settings)
         return

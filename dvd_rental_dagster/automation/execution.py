@@ -14,6 +14,7 @@ from dvd_rental_dagster.automation.run_launcher import PID_TAG
 from dvd_rental_dagster.process import is_alive
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
 from dvd_rental_dagster.transformation.project import check_streams
+from dvd_rental_dagster.warehouse import check_models
 
 _OURS = frozenset(name for name, kind in vars(errors).items() if isinstance(kind, type))
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -65,7 +66,9 @@ def execute_everything(settings: Settings) -> RunSummary:
 
     Raises:
         GraphError: the catalog lacks what the models read.
+        SettingsError: the models do not run on the warehouse.
     """
+    check_models(settings)
     check_streams(settings)
     with open_instance(settings) as instance:
         close_orphans(instance)

@@ -47,6 +47,12 @@ class Ledger:
     streams: dict[str, StreamState] = field(default_factory=dict)
 
 
+def mode_of(ledger: Ledger | None, stream: str) -> SyncMode | None:
+    """The mode in which the stream stands in the warehouse; none of one that the ledger does not know."""
+    state = ledger.streams.get(stream) if ledger else None
+    return state.mode if state else None
+
+
 @dataclass(frozen=True)
 class Stamp:
     """What one sync writes into the contract's columns; ``extracted_at`` in microseconds since 1970."""

@@ -43,11 +43,16 @@ def global_arguments(settings: Settings) -> list[str]:
     return [
         "--project-dir", str(DBT_PATH),
         "--profiles-dir", str(DBT_PATH),
-        "--target", settings.warehouse.value,
+        "--target", _target(settings),
         "--target-path", str(target_path(settings)),
         "--log-path", str(settings.logs_path / "dbt"),
         "--log-level-file", "info",
     ]  # fmt: skip
+
+
+def _target(settings: Settings) -> str:
+    """The models' warehouse; the project parses for DuckDB where only the embedded engine knows the one that is set."""
+    return Warehouse.SNOWFLAKE if settings.warehouse is Warehouse.SNOWFLAKE else Warehouse.DUCKDB
 
 
 @contextmanager
@@ -136,7 +141,7 @@ def keep_manifest(settings: Settings) -> None:
 
 def _state(settings: Settings) -> str:
     place = f"{settings.snowflake_database}.{settings.snowflake_schema}"
-    return f"{fingerprint()} {settings.warehouse.value} {place}"
+    return f"{fingerprint()} {_target(settings)} {place}"
 
 
 def invoke(settings: Settings, arguments: Sequence[str], on_event: Callable[[Any], None] | None = None) -> Any:

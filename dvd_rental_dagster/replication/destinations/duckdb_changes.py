@@ -1,12 +1,13 @@
 """Changes of one stream merged into a DuckDB file: staged in the log's order, completed, and written to both tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from dvd_rental_dagster.replication.destinations.duckdb_tables import SCHEMAS, StreamTables
 from dvd_rental_dagster.replication.destinations.duckdb_types import cast_from_text, column_type, quoted
+from dvd_rental_dagster.replication.destinations.parts import resolvable_parts
 from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
 from dvd_rental_dagster.replication.failpoint import FailPoint, reach
 from dvd_rental_dagster.replication.rows import Changes, Operation
@@ -20,7 +21,7 @@ def apply(tables: StreamTables, changes: Changes) -> None:
     if not (changes.operation != Operation.INSERT).any():
         _insert(tables, changes)
         return
-    for part, rekeyed in _resolvable_parts(changes):
+    for part, rekeyed in resolvable_parts(changes):
         _stage(tables, part)
         if rekeyed:
             _fill_from_old_key(tables, tuple(part.unchanged))
@@ -205,23 +206,3 @@ def _merge_as_bag(tables: StreamTables) -> None:
 
 def _key(tables: StreamTables) -> str:
     return ", ".join(quoted(part) for part in tables.table.key)
-
-
-def _resolvable_parts(changes: Changes) -> Iterator[tuple[Changes, bool]]:
-    """Cut out each row that changed its key and left values out, with the delete of the old key before it.
-
-    Such a pair is marked true: its values are those of the old key, and what comes before it must have landed by then.
-    """
-    left_out = np.zeros(len(changes), dtype=np.bool_)
-    for mask in changes.unchanged.values():
-        left_out |= mask
-    start = 0
-    for row in np.flatnonzero(left_out & changes.rekeyed):
-        if start < row - 1:
-            yield changes.slice(start, int(row) - 1), False
-        yield changes.slice(int(row) - 1, int(row) + 1), True
-        start = int(row) + 1
-    if start == 0:
-        yield changes, False
-    elif start < len(changes):
-        yield changes.slice(start, len(changes)), False

@@ -25,7 +25,7 @@ from dvd_rental_dagster.replication.destinations.duckdb_load import load
 from dvd_rental_dagster.replication.destinations.duckdb_tables import StreamTables
 from dvd_rental_dagster.replication.destinations.duckdb_types import refusing_unfit_values
 from dvd_rental_dagster.replication.evolution import Evolution
-from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity, Stamp, StreamState
+from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity, Stamp, StreamState, mode_of
 from dvd_rental_dagster.replication.rows import Changes
 from dvd_rental_dagster.replication.table import Table
 
@@ -196,7 +196,7 @@ class DuckDBDestination:
     def load(self, table: Table, state: StreamState, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
         """See ``Destination.load``."""
         with refusing_unfit_values(table.stream):
-            return load(self._tables(table, state), rows, floor_lsn)
+            return load(self._tables(table, state), mode_of(self.read_ledger(), table.stream.name), rows, floor_lsn)
 
     def apply(self, table: Table, state: StreamState, changes: Changes) -> None:
         """See ``Destination.apply``."""

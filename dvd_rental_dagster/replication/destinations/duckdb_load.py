@@ -11,8 +11,8 @@ from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
 _NEVER = "cast(null as timestamptz)"
 
 
-def load(tables: StreamTables, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
-    """Replace the stream by a full load; see ``Destination.load``."""
+def load(tables: StreamTables, before: SyncMode | None, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
+    """Replace the stream by a full load; see ``Destination.load``. ``before`` is its mode until now, where known."""
     tables.create(*SCHEMAS)
     widen(tables, "history")
     values = [snapshot_value(column, rows) for column in tables.table.columns]
@@ -21,9 +21,9 @@ def load(tables: StreamTables, rows: pa.RecordBatchReader, floor_lsn: int) -> in
         f"select {tables.row(values, str(floor_lsn), updated_at, _NEVER, raw_id='_airbyte_raw_id')} from given_rows"
     )
     named = _with_raw_ids(rows)
-    if tables.state.mode is not SyncMode.FULL_REFRESH_OVERWRITE and tables.holds_rows("raw"):
+    if tables.state.mode is not SyncMode.FULL_REFRESH_OVERWRITE and any(map(tables.holds_rows, SCHEMAS)):
         tables.execute(f"create or replace temp table loaded as {loaded}", named)
-        count = _load_over(tables, floor_lsn)
+        count = _load_over(tables, before, floor_lsn)
         tables.execute("drop table loaded")
         return count
     tables.create("raw", replace=True)
@@ -40,17 +40,20 @@ def _with_raw_ids(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
     )
 
 
-def _load_over(tables: StreamTables, floor_lsn: int) -> int:
+def _load_over(tables: StreamTables, before: SyncMode | None, floor_lsn: int) -> int:
     """Load over rows that are there: ``history`` gets the versions that differ from them, and the deletes.
 
+    These are ``raw``'s where it holds just the current rows, with a version of each, else those of ``history``.
     Rows are compared by the texts of their values, because a column may have had another type before.
     """
-    held = tables.types("raw")
-    before = [
+    is_current = before is SyncMode.INCREMENTAL_DEDUPED_HISTORY
+    held = tables.types("raw" if is_current else "history")
+    texts_before = [
         f"cast({quoted(column.name)} as varchar) as {quoted(column.name)}" if column.name in held
         else f"cast(null as varchar) as {quoted(column.name)}"
         for column in tables.table.columns
     ]  # fmt: skip
+    live = tables.live() if is_current else tables.live_versions("history")
     texts = [f"cast({column} as varchar) as {column}" for column in tables.columns]
     columns = ", ".join(tables.columns)
     identifying = ", ".join(quoted(name) for name in tables.table.identifying)
@@ -58,7 +61,7 @@ def _load_over(tables: StreamTables, floor_lsn: int) -> int:
         f"""
         create or replace temp table difference as
         with
-        held as (select {", ".join(before)} from {tables.live()}),
+        held as (select {", ".join(texts_before)} from {live}),
         source as (select {", ".join(texts)} from loaded),
         appeared as (select * from source except all select * from held),
         gone as (select * from held except all select * from source)

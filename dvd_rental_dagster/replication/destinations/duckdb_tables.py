@@ -89,28 +89,31 @@ class StreamTables:
 
     def live(self) -> str:
         """The last version of every row that is there, as a relation; in append mode ``raw`` has the others too."""
-        if not self.appends:
-            return f"raw.{self.name}"
+        return self.live_versions("raw") if self.appends else f"raw.{self.name}"
+
+    def live_versions(self, schema: str) -> str:
+        """The last version of every row that is there, of a schema that holds all versions, as a relation."""
         if self.table.key:
-            return f"(select * from {self.latest()} where _ab_cdc_deleted_at is null)"
+            return f"(select * from {self._last_versions(schema)} where _ab_cdc_deleted_at is null)"
         same = f"over (partition by {', '.join(self.columns)})"
         newest = (
             f"row_number() over (partition by {', '.join(self.columns)}, _ab_cdc_deleted_at is null"
             " order by _ab_cdc_lsn desc)"
         )
         return (
-            f"(select * from raw.{self.name} qualify _ab_cdc_deleted_at is null and {newest}"
+            f"(select * from {schema}.{self.name} qualify _ab_cdc_deleted_at is null and {newest}"
             f" <= count(*) filter (_ab_cdc_deleted_at is null) {same}"
             f" - count(*) filter (_ab_cdc_deleted_at is not null) {same})"
         )
 
     def latest(self) -> str:
         """The last version of every key, deletes among them where ``raw`` holds versions, as a relation."""
-        if not self.appends:
-            return f"raw.{self.name}"
+        return self._last_versions("raw") if self.appends else f"raw.{self.name}"
+
+    def _last_versions(self, schema: str) -> str:
         key = ", ".join(quoted(part) for part in self.table.key)
         last = f"row_number() over (partition by {key} order by _ab_cdc_lsn desc) = 1"
-        return f"(select * from raw.{self.name} qualify {last})"
+        return f"(select * from {schema}.{self.name} qualify {last})"
 
     def insert(self, schema: str, rows: str, given_rows: pa.Table | pa.RecordBatchReader | None = None) -> int:
         """Insert the rows of a query, which may select from ``given_rows``, and return their number."""

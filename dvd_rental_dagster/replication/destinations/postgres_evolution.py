@@ -1,0 +1,67 @@
+"""Changed columns of one stream in a PostgreSQL warehouse.
+
+``raw`` follows the source. ``history`` keeps every version as it was: a dropped column stays, null in later versions,
+and a column whose type changed takes a type that holds the old values and the new.
+"""
+
+from psycopg import sql
+
+from dvd_rental_dagster.replication.destinations.postgres_tables import NEVER, SCHEMAS, PostgresTables
+from dvd_rental_dagster.replication.destinations.postgres_types import column_type, common_type, instant, type_name
+from dvd_rental_dagster.replication.evolution import Evolution
+
+
+def evolve(tables: PostgresTables, evolution: Evolution, lsn: int, committed_at: int) -> None:
+    """Bring the stream's tables to the columns of ``tables``; see ``Destination.evolve``."""
+    if not tables.appends:
+        for name in evolution.dropped:
+            _alter(tables, "raw", "drop column {column}", column=sql.Identifier(name))
+    for schema in SCHEMAS:
+        _rename(tables, schema, evolution)
+        widen(tables, schema)
+    if evolution.missing:
+        _fill_missing(tables, evolution, lsn, committed_at)
+
+
+def widen(tables: PostgresTables, schema: str) -> None:
+    """Add the columns that the schema's table lacks, and let each hold what it held and what it has to hold now."""
+    held = tables.types(schema)
+    for column in tables.table.columns:
+        wanted, name = column_type(column), sql.Identifier(column.name)
+        if column.name not in held:
+            _alter(tables, schema, "add column {column} {type}", column=name, type=type_name(wanted))
+        elif (common := common_type(held[column.name], wanted)) != held[column.name]:
+            change = "alter column {column} type {type} using {column}::{type}"
+            _alter(tables, schema, change, column=name, type=type_name(common))
+
+
+def _rename(tables: PostgresTables, schema: str, evolution: Evolution) -> None:
+    """Rename in two steps, for names may change hands; a name that an old column of the table keeps stays its own."""
+    held = tables.types(schema)
+    moves = {old: new for old, new in evolution.renamed.items() if new not in held or new in evolution.renamed}
+    between = {old: sql.Identifier(f"_airbyte_renamed_{number}") for number, old in enumerate(moves)}
+    for old in moves:
+        _alter(tables, schema, "rename column {old} to {new}", old=sql.Identifier(old), new=between[old])
+    for old, new in moves.items():
+        _alter(tables, schema, "rename column {old} to {new}", old=between[old], new=sql.Identifier(new))
+
+
+def _fill_missing(tables: PostgresTables, evolution: Evolution, lsn: int, committed_at: int) -> None:
+    """Write a version of every row with the value that the source gives the added columns in rows from before."""
+    values = [
+        sql.SQL("{}::{}").format(sql.Literal(evolution.missing[column.name]), type_name(column_type(column)))
+        if column.name in evolution.missing
+        else sql.Identifier(column.name)
+        for column in tables.table.columns
+    ]
+    version = tables.row(values, sql.Literal(lsn), instant(sql.Literal(committed_at)), NEVER)
+    tables.keep("filled", "select {row} from {live} as live", row=version, live=tables.live())
+    tables.insert("history", "select {names} from filled")
+    if not tables.appends:
+        tables.execute("delete from {raw}")
+    tables.insert("raw", "select {names} from filled")
+    tables.drop("filled")
+
+
+def _alter(tables: PostgresTables, schema: str, change: str, **parts: sql.Composable) -> None:
+    tables.execute("alter table {table} " + change, table=tables.relation(schema), **parts)

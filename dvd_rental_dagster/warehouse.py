@@ -1,0 +1,71 @@
+"""The warehouse that the settings choose, for the embedded engine."""
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from dvd_rental_dagster.errors import SettingsError
+from dvd_rental_dagster.replication.destinations import Destination
+from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
+from dvd_rental_dagster.replication.destinations.postgres_database import PostgresDestination
+from dvd_rental_dagster.settings import Settings, Warehouse
+
+
+def chosen_destination(settings: Settings, *, wait_seconds: float = 30) -> Destination:
+    """Where rows go; nothing is opened yet. Another writer is waited for that long.
+
+    Raises:
+        SettingsError: the embedded engine does not write there, or the settings do not say where it is.
+    """
+    match settings.warehouse:
+        case Warehouse.DUCKDB:
+            return DuckDBDestination(settings.duckdb_path, wait_seconds=wait_seconds)
+        case Warehouse.POSTGRES:
+            return PostgresDestination(_postgres_url(settings), wait_seconds=wait_seconds)
+        case Warehouse.SNOWFLAKE:
+            raise SettingsError(
+                "DVD_RENTAL_WAREHOUSE=snowflake is not available yet. Set DVD_RENTAL_WAREHOUSE=duckdb or postgres."
+            )
+
+
+def check_arrivals(settings: Settings) -> None:
+    """Make sure that the warehouse is one in which Airbyte's rows are looked for.
+
+    Raises:
+        SettingsError: it is not available yet.
+    """
+    if settings.warehouse is not Warehouse.DUCKDB:
+        raise SettingsError(
+            f"DVD_RENTAL_WAREHOUSE={settings.warehouse.value} is not available yet with DVD_RENTAL_ENGINE=airbyte. "
+            "Set DVD_RENTAL_WAREHOUSE=duckdb."
+        )
+
+
+def check_models(settings: Settings) -> None:
+    """Make sure that the embedded engine writes to where the models and what people read are made from.
+
+    Raises:
+        SettingsError: it writes into PostgreSQL.
+    """
+    if settings.warehouse is Warehouse.POSTGRES:
+        raise SettingsError(
+            "The models, and what is published, run on duckdb, and DVD_RENTAL_WAREHOUSE is postgres. Use dvd-rental "
+            "sync, verify, resync and status with it, and ask the database itself; or set DVD_RENTAL_WAREHOUSE=duckdb."
+        )
+
+
+def _postgres_url(settings: Settings) -> str:
+    """The connection string; no error repeats it, for it may hold a password."""
+    if settings.warehouse_url is None:
+        raise SettingsError(
+            "DVD_RENTAL_WAREHOUSE=postgres needs the database to write into. Set DVD_RENTAL_WAREHOUSE_URL, such as "
+            "postgresql://user:password@host:5432/warehouse."
+        )
+    url = settings.warehouse_url.get_secret_value()
+    try:
+        conninfo_to_dict(url)
+    except ProgrammingError:
+        raise SettingsError(
+            "DVD_RENTAL_WAREHOUSE_URL is no connection string. It looks like "
+            "postgresql://user:password@host:5432/warehouse, with special characters percent-encoded."
+        ) from None
+    return url

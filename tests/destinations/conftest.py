@@ -1,0 +1,62 @@
+"""Every test here runs once for each destination."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from replica import STREAMS, TABLES
+from stores import Carried, DuckDBStore, PostgresStore, Store
+
+from dvd_rental_dagster.catalog import Stream
+from dvd_rental_dagster.source.cluster import SUPERUSER
+from dvd_rental_dagster.source.server import EmbeddedServer
+
+ROWS = (
+    "insert into item select i, 'item ' || i, i * 1.5, null from generate_series(1, 20) as i",
+    "insert into place select i, -i, 'place ' || i from generate_series(1, 5) as i",
+)
+
+
+@pytest.fixture
+def postgres_store(server: EmbeddedServer) -> Iterator[PostgresStore]:
+    """A database beside the source's."""
+    name = f"warehouse_{uuid.uuid4().hex}"
+    with psycopg.connect(server.url("postgres", SUPERUSER), autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
+        yield PostgresStore(server.url(name, SUPERUSER))
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "duckdb":
+        return DuckDBStore(tmp_path / "warehouse.duckdb")
+    postgres: PostgresStore = request.getfixturevalue("postgres_store")
+    return postgres
+
+
+@pytest.fixture
+def carry(database: str, store: Store) -> Callable[..., Carried]:
+    """Makes tables from statements, and a replica that has not been synced yet."""
+
+    def make(tables: str = TABLES, streams: tuple[Stream, ...] = STREAMS, url: str = database) -> Carried:
+        if tables:
+            with psycopg.connect(url) as connection:
+                connection.execute(tables)
+        carried = Carried(url, Path(), streams, store=store)
+        carried.prepare()
+        return carried
+
+    return make
+
+
+@pytest.fixture
+def carried(carry: Callable[..., Carried]) -> Carried:
+    """A loaded replica of a few rows."""
+    made = carry()
+    made.execute(*ROWS)
+    made.sync()
+    return made

@@ -1,0 +1,151 @@
+"""The warehouses under test, each read by means of its own, and a replica that goes into any of them."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+import duckdb
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+from replica import PUBLICATION, Replica
+
+from dvd_rental_dagster.catalog import Stream, SyncMode
+from dvd_rental_dagster.replication import SyncReport
+from dvd_rental_dagster.replication.destinations import Destination
+from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
+from dvd_rental_dagster.replication.destinations.duckdb_types import quoted
+from dvd_rental_dagster.replication.destinations.postgres_database import PostgresDestination
+from dvd_rental_dagster.replication.verification import Verification, verify
+
+Row = dict[str, Any]
+_OWN = ("_airbyte_", "_ab_cdc_")
+
+
+class Store(Protocol):
+    """A warehouse and how a test looks into it; it goes into other processes by pickle."""
+
+    def destination(self, wait_seconds: float = 30) -> Destination: ...
+
+    def rows(self, schema: str, stream: str) -> list[Row]:
+        """The stream's rows as Python's values, JSON parsed."""
+
+    def texts(self, schema: str, stream: str) -> list[Row]:
+        """The stream's rows, each value as the warehouse writes it, the key ``id`` as a number."""
+
+
+@dataclass(frozen=True)
+class DuckDBStore:
+    path: Path
+
+    def destination(self, wait_seconds: float = 30) -> Destination:
+        return DuckDBDestination(self.path, wait_seconds=wait_seconds)
+
+    def rows(self, schema: str, stream: str) -> list[Row]:
+        return self._read(f"select * from {schema}.{quoted(stream)}")
+
+    def texts(self, schema: str, stream: str) -> list[Row]:
+        return self._read(
+            f"select columns(* exclude (id))::varchar, id from {schema}.{quoted(stream)} order by _ab_cdc_lsn, id"
+        )
+
+    def _read(self, query: str) -> list[Row]:
+        with duckdb.connect(self.path, read_only=True) as connection:
+            connection.execute("set timezone = 'UTC'")
+            result = connection.execute(query)
+            columns = [(name, str(data_type)) for name, data_type, *_ in result.description or ()]
+            return [
+                {
+                    name: json.loads(value) if data_type == "JSON" and value is not None else value
+                    for (name, data_type), value in zip(columns, values, strict=True)
+                }
+                for values in result.fetchall()
+            ]
+
+
+@dataclass(frozen=True)
+class PostgresStore:
+    url: str
+
+    def destination(self, wait_seconds: float = 30) -> Destination:
+        return PostgresDestination(self.url, wait_seconds=wait_seconds)
+
+    def rows(self, schema: str, stream: str) -> list[Row]:
+        return self._read(sql.SQL("select * from {}").format(sql.Identifier(schema, stream)))
+
+    def texts(self, schema: str, stream: str) -> list[Row]:
+        table = sql.Identifier(schema, stream)
+        with psycopg.connect(self.url) as connection:
+            empty = connection.execute(sql.SQL("select * from {} limit 0").format(table))
+            columns = [column.name for column in empty.description or () if column.name != "id"]
+        texts = sql.SQL(", ").join(sql.SQL("{0}::text as {0}").format(sql.Identifier(column)) for column in columns)
+        return self._read(sql.SQL("select {}, id from {}").format(texts, table))
+
+    def _read(self, query: sql.Composed) -> list[Row]:
+        with psycopg.connect(self.url, options="-c timezone=UTC") as connection:
+            return connection.cursor(row_factory=dict_row).execute(query).fetchall()
+
+
+@dataclass
+class Carried(Replica):
+    """A source and the warehouse that follows it."""
+
+    store: Store = None  # type: ignore[assignment]  # the base class has defaults before it
+
+    def sync(self, destination: Destination | None = None, **options: Any) -> SyncReport:
+        return super().sync(destination or self.store.destination(), **options)
+
+    def verify(self) -> Verification:
+        return verify(self.url, self.store.destination(), self.streams, publication=PUBLICATION, slot=self.slot)
+
+    def raw(self, stream: str = "item") -> list[Row]:
+        return self.store.rows("raw", stream)
+
+    def history(self, stream: str = "item") -> list[Row]:
+        """The versions in the log's order, of two at one place the delete first."""
+        return sorted(
+            self.store.rows("history", stream), key=lambda row: (row["_ab_cdc_lsn"], row["_ab_cdc_deleted_at"] is None)
+        )
+
+    def assert_equal(self) -> None:
+        """``raw`` is the source row for row, and ``history`` replays to ``raw``."""
+        verification = self.verify()
+        assert verification.equal, verification
+        self.assert_follows(up_to_now=False)
+
+    def assert_follows(self, *, up_to_now: bool = True) -> None:
+        """``history`` replays to ``raw``, and ``raw`` is what has been committed, or was at some moment before."""
+        for stream in self.streams:
+            if stream.mode is not SyncMode.INCREMENTAL_DEDUPED_HISTORY:
+                continue
+            rows = self.raw(stream.name)
+            columns = sorted(name for name in (rows[0] if rows else {}) if not name.startswith(_OWN))
+            current = Counter(values(row, columns) for row in rows)
+            assert replayed(self.history(stream.name), stream, columns) == current, stream.name
+            if up_to_now:
+                assert Counter(values(row, columns) for row in self.committed(stream.name)) == current, stream.name
+
+    def committed(self, table: str) -> list[Row]:
+        with psycopg.connect(self.url) as source:
+            query = sql.SQL("select * from {}").format(sql.Identifier(table))
+            return source.cursor(row_factory=dict_row).execute(query).fetchall()
+
+
+def values(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
+    """Values of a row in a form that can be counted; a decimal is the same as its text."""
+    return tuple(repr(str(row[column]) if isinstance(row[column], Decimal) else row[column]) for column in columns)
+
+
+def replayed(history: list[Row], stream: Stream, columns: Sequence[str]) -> Counter[tuple[str, ...]]:
+    """What is there after every version, in the log's order, came and went."""
+    if stream.primary_key:
+        last = {values(row, stream.primary_key): row for row in history}
+        return Counter(values(row, columns) for row in last.values() if row["_ab_cdc_deleted_at"] is None)
+    rows: Counter[tuple[str, ...]] = Counter()
+    for row in history:
+        rows[values(row, columns)] += 1 if row["_ab_cdc_deleted_at"] is None else -1
+    return +rows

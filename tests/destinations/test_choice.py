@@ -1,0 +1,102 @@
+"""The settings choose the warehouse, and say so where they cannot."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+from stores import PostgresStore
+from typer.testing import CliRunner
+
+from dvd_rental_dagster.cli import app
+from dvd_rental_dagster.errors import SettingsError
+from dvd_rental_dagster.settings import Settings, load_settings
+from dvd_rental_dagster.source.cluster import OWNER
+from dvd_rental_dagster.source.connection_string import database_of
+from dvd_rental_dagster.source.server import EmbeddedServer
+from dvd_rental_dagster.transformation.project import global_arguments
+from dvd_rental_dagster.warehouse import chosen_destination
+
+Set = Callable[..., None]
+
+
+@pytest.fixture
+def choose(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Set:
+    """Sets the environment of a home of the test's own."""
+
+    def set_all(**values: str) -> None:
+        monkeypatch.setenv("DVD_RENTAL_HOME", str(settings.home))
+        for name, value in values.items():
+            monkeypatch.setenv(f"DVD_RENTAL_{name.upper()}", value)
+
+    return set_all
+
+
+def cli(*arguments: str, expected: int = 0) -> str:
+    result = CliRunner().invoke(app, arguments)
+    if expected:
+        assert isinstance(result.exception, Exception), result.output
+        return str(result.exception)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout
+
+
+def test_the_command_line_carries_a_source_into_postgresql(
+    choose: Set, postgres_store: PostgresStore, server: EmbeddedServer, tables: str, settings: Settings
+) -> None:
+    name = database_of(tables)
+    choose(
+        warehouse="postgres", warehouse_url=postgres_store.url, source_url=server.url(name, OWNER),
+        role=f"role_{name}", role_password=name, slot=name,
+    )  # fmt: skip
+    cli("source", "prepare")
+    assert "nothing yet; dvd-rental sync loads" in cli("status", "--format", "json")
+    with psycopg.connect(tables) as source:
+        source.execute("insert into language values (1, 'English', now())")
+    assert json.loads(cli("sync", "--format", "json"))["streams"]["language"]["snapshot"] == 1
+    assert json.loads(cli("resync", "language", "--format", "json"))["streams"]["language"]["snapshot"] == 1
+    assert {row["result"] for row in json.loads(cli("verify", "--format", "json"))} == {"equal"}
+    status = {row["part"]: row["state"] for row in json.loads(cli("status", "--format", "json"))}
+    assert "by sync 3 at" in status["loaded"]
+    assert [row["name"].strip() for row in postgres_store.rows("raw", "language")] == ["English"]
+    assert not settings.duckdb_path.exists()
+    assert not settings.published_path.exists()
+    password = str(conninfo_to_dict(postgres_store.url)["password"])
+    assert password not in json.dumps(status)
+    assert password not in repr(load_settings())
+
+
+@pytest.mark.parametrize("command", [("run",), ("demo",), ("ui",), ("query", "select 1")], ids=" ".join)
+def test_what_runs_on_duckdb_says_so(choose: Set, command: tuple[str, ...]) -> None:
+    choose(warehouse="postgres", warehouse_url="postgresql://me:hidden@nowhere/warehouse")
+    message = cli(*command, expected=1)
+    assert "run on duckdb, and DVD_RENTAL_WAREHOUSE is postgres" in message
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"warehouse": "postgres"}, "Set DVD_RENTAL_WAREHOUSE_URL"),
+        (
+            {"warehouse": "postgres", "warehouse_url": "hidden=what is=this"},
+            "DVD_RENTAL_WAREHOUSE_URL is no connection",
+        ),
+        ({"warehouse": "snowflake"}, "snowflake is not available yet"),
+    ],
+)
+def test_a_setting_that_cannot_serve_is_one_clear_error(choose: Set, values: dict[str, str], message: str) -> None:
+    choose(**values)
+    with pytest.raises(SettingsError, match=message) as caught:
+        chosen_destination(load_settings())
+    assert "hidden" not in str(caught.value)
+    assert cli("sync", expected=1) == cli("verify", expected=1) == str(caught.value)
+
+
+@pytest.mark.parametrize("warehouse", ["duckdb", "postgres", "snowflake"])
+def test_dbt_parses_whatever_is_chosen(choose: Set, warehouse: str) -> None:
+    choose(warehouse=warehouse)
+    arguments = global_arguments(load_settings())
+    assert arguments[arguments.index("--target") + 1] == ("duckdb" if warehouse == "postgres" else warehouse)
+    assert Path(arguments[arguments.index("--profiles-dir") + 1], "profiles.yml").exists()
