@@ -8,13 +8,14 @@ import psycopg
 
 QUERIES = Path(__file__).parent / "source_queries"
 REPORTS = sorted(path.stem for path in QUERIES.glob("*.sql"))
+Rows = Counter[tuple[object, ...]]
 
 
-def report_rows(warehouse: Path, report: str) -> Counter[tuple[object, ...]]:
+def report_rows(warehouse: Path, report: str) -> Rows:
     with duckdb.connect(warehouse, read_only=True) as connection:
         return Counter(connection.execute(f"select * from reports.{report}").fetchall())
 
 
-def source_rows(url: str, report: str) -> Counter[tuple[object, ...]]:
+def source_rows(url: str, report: str) -> Rows:
     with psycopg.connect(url) as connection:
         return Counter(connection.execute((QUERIES / f"{report}.sql").read_text()).fetchall())
