@@ -3,11 +3,13 @@
 Such a run comes every few seconds, so it leaves out the comparison with the source, which reads every row.
 """
 
+import time
 from typing import Any
 
 from dagster import (
     AssetKey,
     AssetSelection,
+    DagsterInstance,
     DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
@@ -28,7 +30,9 @@ from dvd_rental_dagster.settings import load_settings
 from dvd_rental_dagster.source.endpoint import embedded_server
 
 WATCH_SECONDS = 20.0
-"""How long one evaluation watches the log; the daemon evaluates again five seconds after it began, or when it ends."""
+"""How long one evaluation waits; the daemon evaluates again five seconds after it began, or when it ends."""
+
+_LOOK_SECONDS = 0.2
 
 _UNFINISHED = [
     DagsterRunStatus.QUEUED,
@@ -47,15 +51,16 @@ _UNFINISHED = [
     description="Asks for a run when the log holds changes: at most one run an LSN, none while another goes on.",
 )
 def source_log(context: SensorEvaluationContext) -> RunRequest | SkipReason:
-    """The cursor is the LSN that a run was last asked for."""
+    """Wait for the run that goes on to end, then for a change; the cursor is the LSN that a run was last asked for."""
     settings = load_settings()
     if not settings.duckdb_path.exists():
         return RunRequest(run_key="first load", tags={"dvd_rental/reason": "first load"})
     if settings.source_url is None and not embedded_server(settings).is_running():
         return SkipReason("The embedded source is down; dvd-rental up starts it.")
-    if context.instance.get_runs_count(RunsFilter(statuses=_UNFINISHED)):
+    until = time.monotonic() + WATCH_SECONDS
+    if not _await_idleness(context.instance, until):
         return SkipReason("A run is going on; it takes what is pending when it starts.")
-    waiting = await_pending(settings, WATCH_SECONDS)
+    waiting = await_pending(settings, max(until - time.monotonic(), 0))
     if not waiting.streams:
         return SkipReason("The log holds no change of a stream.")
     lsn = format_lsn(waiting.lsn)
@@ -69,6 +74,15 @@ def source_log(context: SensorEvaluationContext) -> RunRequest | SkipReason:
         asset_check_keys=without_reconciliation(_graph(context).get_check_keys_for_assets(set(selected))),
         tags={"dvd_rental/lsn": lsn, "dvd_rental/streams": ",".join(waiting.streams)[:255]},
     )
+
+
+def _await_idleness(instance: DagsterInstance, until: float) -> bool:
+    """Whether no run goes on, now or by then; a run tells nobody that it ended but its record."""
+    while instance.get_runs_count(RunsFilter(statuses=_UNFINISHED)):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(_LOOK_SECONDS)
+    return True
 
 
 def _below(context: SensorEvaluationContext, streams: tuple[str, ...]) -> list[AssetKey]:

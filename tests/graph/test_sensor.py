@@ -2,7 +2,16 @@
 
 import psycopg
 import pytest
-from dagster import AssetKey, DagsterInstance, RunRequest, SkipReason, build_sensor_context
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    RunRequest,
+    RunsFilter,
+    SkipReason,
+    build_sensor_context,
+)
 from home import Home
 
 from dvd_rental_dagster.replication.lsn import parse_lsn
@@ -78,6 +87,32 @@ def test_a_later_change_is_asked_for_at_a_later_lsn(watched: Home) -> None:
     assert first.run_key is not None
     assert second.run_key is not None
     assert parse_lsn(second.run_key) > parse_lsn(first.run_key)
+
+
+def test_while_a_run_goes_on_it_asks_for_nothing(watched: Home) -> None:
+    delete_a_payment(watched)
+    instance = DagsterInstance.ephemeral()
+    instance.add_run(DagsterRun(job_name="everything", status=DagsterRunStatus.STARTED))
+    outcome, _ = evaluate(instance)
+    assert isinstance(outcome, SkipReason)
+
+
+def test_it_asks_as_soon_as_the_run_that_goes_on_has_ended(watched: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dvd_rental_dagster.automation.log_sensor.WATCH_SECONDS", 60.0)
+    delete_a_payment(watched)
+    instance = DagsterInstance.ephemeral()
+    run = instance.add_run(DagsterRun(job_name="everything", status=DagsterRunStatus.STARTED))
+    looked = instance.get_runs_count
+
+    def end_once_looked_at(filters: RunsFilter | None = None) -> int:
+        count = looked(filters)
+        if count:
+            instance.report_run_failed(run)
+        return count
+
+    monkeypatch.setattr(instance, "get_runs_count", end_once_looked_at)
+    outcome, _ = evaluate(instance)
+    assert isinstance(outcome, RunRequest)
 
 
 def test_unpublished_writes_ask_for_nothing(watched: Home) -> None:
