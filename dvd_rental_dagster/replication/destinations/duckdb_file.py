@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -126,8 +126,10 @@ class DuckDBDestination:
         self._path = path
         self._wait_seconds = wait_seconds
         self._stamp = Stamp(0, 0)
+        self._written: dict[str, StreamState] | None = None
 
     def __enter__(self) -> Self:
+        self._written = None
         self._opened = open_for_writing(self._path, wait_seconds=self._wait_seconds)
         self._connection = self._opened.__enter__()
         return self
@@ -182,16 +184,21 @@ class DuckDBDestination:
                 ledger.sync_id, ledger.extracted_at, ledger.committed_at,
             ],
         )  # fmt: skip
+        if ledger.streams != self._written:  # they rarely change, and each row is a statement
+            self._write_streams(ledger.streams)
+        self._connection.execute("commit")
+        self._written = dict(ledger.streams)
+
+    def _write_streams(self, streams: Mapping[str, StreamState]) -> None:
         self._connection.execute("delete from ledger.streams")
         self._connection.executemany(
             "insert into ledger.streams values (?, ?, ?, ?, ?, ?)",
             [
                 [name, state.generation, state.mode.value, state.snapshot_lsn, state.table_oid,
                  json.dumps([column.as_json() for column in state.columns])]
-                for name, state in sorted(ledger.streams.items())
+                for name, state in sorted(streams.items())
             ],
         )  # fmt: skip
-        self._connection.execute("commit")
 
     def load(self, table: Table, state: StreamState, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
         """See ``Destination.load``."""
