@@ -8,7 +8,7 @@ def is_alive(pid: int) -> bool:
     """Whether the process runs; one that ended and that its parent has not asked for does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before, or between opening and reading
         if Path("/proc/self").exists():
             return False
     try:

@@ -7,8 +7,9 @@ from dvd_rental_dagster.airbyte.answer import Job
 from dvd_rental_dagster.airbyte.client import AirbyteClient
 from dvd_rental_dagster.airbyte.counts import Count, Counts, counts
 from dvd_rental_dagster.airbyte.loading import Layer, layer_syncs
-from dvd_rental_dagster.airbyte.server import open_client
+from dvd_rental_dagster.airbyte.server import known_secrets, open_client
 from dvd_rental_dagster.settings import Settings
+from dvd_rental_dagster.source.endpoint import source_url
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,12 @@ def arrivals_since(settings: Settings, seen: Mapping[str, int]) -> list[Arrival]
         ProvisioningError: a connection is not on the server.
         AirbyteError: the server does not tell.
         SettingsError: the address or the credentials cannot be used.
+        SourceError: the source is down, so its password, which the server could repeat, is not known.
     """
+    url = source_url(settings, "airbyte", local=True)
     layers = [Layer.RAW, Layer.HISTORY] if settings.airbyte.history else [Layer.RAW]
     with open_client(settings.airbyte) as client:
+        client.keep_secret(known_secrets(settings, url))
         return [arrival for layer in layers for arrival in _arrivals(client, settings, layer, seen.get(layer))]
 
 

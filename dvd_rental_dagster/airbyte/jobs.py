@@ -100,6 +100,14 @@ class Syncs:
         """
         return next((job for job in self._newest() if not job.has_ended), None)
 
+    def newest(self) -> Job | None:
+        """The newest sync, whatever its status.
+
+        Raises:
+            AirbyteError: the server does not tell.
+        """
+        return next(iter(self._newest()), None)
+
     def last_succeeded(self) -> Job | None:
         """The newest sync that succeeded, among the latest.
 

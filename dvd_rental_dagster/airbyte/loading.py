@@ -69,14 +69,12 @@ def load(settings: Settings, layer: Layer, heard: Callable[[Job], None], progres
     with open_client(settings.airbyte) as client:
         client.keep_secret(known_secrets(settings, url))
         syncs = layer_syncs(client, settings, layer)
-        with connect(url) as source:
-            lsn = flushed_lsn(source)
+        began = _end_of_log(url)
         sync = syncs.run(source_moved=lambda: _source_moved(settings, layer, url, syncs), heard=heard)
+        write_watermark(settings, syncs.connection_id, sync, _end_of_log(url))
         arrived_columns(settings, layer)
-        if not sync.joined:
-            write_watermark(settings, syncs.connection_id, sync, lsn)
         moved = counts(client, sync.job_id, Count(sync.rows, sync.bytes))
-        return Loaded(sync, moved, None if sync.joined else lsn)
+        return Loaded(sync, moved, None if sync.joined else began)
 
 
 def layer_syncs(client: AirbyteClient, settings: Settings, layer: Layer) -> Syncs:
@@ -110,10 +108,11 @@ def slot_of(settings: Settings, layer: Layer) -> tuple[str, str]:
 def _source_moved(settings: Settings, layer: Layer, source_url: str, syncs: Syncs) -> bool:
     """Whether a sync that begins now certainly has rows to move.
 
-    Airbyte lets go of the slot's log one sync late, so what the slot holds says nothing by itself: what counts is
-    behind the watermark of the last sync. Where that was not ours, nothing is certain.
+    Airbyte lets go of the slot's log one sync late, and a sync reads up to a place of its own choice, so neither what
+    the slot holds nor what came since the last sync began says anything: what counts is what committed after the last
+    sync had ended. Where nobody waited for that one, nothing is certain.
     """
-    last = syncs.last_succeeded()
+    last = syncs.newest()
     if last is None:
         return _has_rows(settings, source_url)
     watermark = read_watermark(settings, syncs.connection_id)
@@ -125,6 +124,11 @@ def _source_moved(settings: Settings, layer: Layer, source_url: str, syncs: Sync
     except SlotBusyError:  # a sync of somebody else's reads it, which will be joined
         return False
     return bool(changed)
+
+
+def _end_of_log(source_url: str) -> int:
+    with connect(source_url) as source:
+        return flushed_lsn(source)
 
 
 def _has_rows(settings: Settings, source_url: str) -> bool:

@@ -1,4 +1,4 @@
-"""Up to where a connection has certainly read the source's log: noted after each sync of ours."""
+"""Behind which place of the source's log a connection has certainly read nothing: noted after each sync."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,20 +10,20 @@ from dvd_rental_dagster.settings import Settings
 
 @dataclass(frozen=True)
 class Watermark:
-    """The job that succeeded last among ours, and the log's end (in bytes) right before it began."""
+    """The job that was waited for last, and the log's end (in bytes) right after it had ended."""
 
     job_id: int
     lsn: int
 
 
 def read_watermark(settings: Settings, connection_id: str) -> Watermark | None:
-    """The note on a connection; none before the first sync of ours."""
+    """The note on a connection; none before the first sync that was waited for."""
     path = _path(settings, connection_id)
     return Watermark(**json.loads(path.read_text())) if path.exists() else None
 
 
 def write_watermark(settings: Settings, connection_id: str, sync: Sync, lsn: int) -> None:
-    """Note that ``sync``, which is ours, began when the log ended at ``lsn``."""
+    """Note that ``sync`` had ended when the log ended at ``lsn``."""
     path = _path(settings, connection_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")

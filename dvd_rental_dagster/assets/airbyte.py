@@ -52,7 +52,7 @@ def arrivals(
                 yield nothing(key)
         if layer is Layer.RAW:
             results = reconcile_arrived(settings, checks, loaded.lsn, listener())
-    yield from results
+            yield from results
     if differing := failure(results):
         raise differing
 

@@ -18,7 +18,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dvd_rental_dagster.airbyte.elsewhere import Arrival, arrivals_since
 from dvd_rental_dagster.assets.airbyte import JOB_ID, LAYER_KEYS, job_metadata
 from dvd_rental_dagster.catalog import STREAM_NAMES
-from dvd_rental_dagster.errors import AirbyteError
+from dvd_rental_dagster.errors import AirbyteError, SourceError
 from dvd_rental_dagster.settings import load_settings
 
 _RECENT = 100
@@ -40,24 +40,26 @@ def airbyte_jobs(context: SensorEvaluationContext) -> SensorResult | SkipReason:
     seen: dict[str, int] = json.loads(context.cursor or "{}")
     try:
         arrivals = arrivals_since(load_settings(), seen)
-    except AirbyteError as error:
+    except (AirbyteError, SourceError) as error:
         return SkipReason(str(error))
-    if context.instance.get_runs_count(RunsFilter(statuses=NOT_FINISHED_STATUSES)):
-        return SkipReason("A run is going on; what it reports itself is not told twice.")
+    if going_on := context.instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES), limit=1):
+        return SkipReason(f"Run {going_on[0].run_id} is going on; what it reports itself is not told twice.")
     events = [event for arrival in arrivals for event in _events(context.instance, arrival)]
     last = {arrival.layer.value: arrival.job.job_id for arrival in arrivals}
     return SensorResult(asset_events=events, cursor=json.dumps(seen | last))
 
 
 def _events(instance: DagsterInstance, arrival: Arrival) -> list[AssetMaterialization]:
-    """What the job moved, by stream; nothing where a run, or an earlier look, has recorded it."""
+    """What the job moved, by stream, without the streams of which a run, or an earlier look, has recorded it."""
     job_id, key_of, counts = arrival.job.job_id, LAYER_KEYS[arrival.layer], arrival.counts
     if counts is None:
         return []
     keys = {stream: key_of(stream) for stream in STREAM_NAMES if counts.moved(stream)}
-    if any(_is_recorded(instance, key, job_id) for key in keys.values()):
-        return []
-    return [AssetMaterialization(key, metadata=job_metadata(job_id, counts, stream)) for stream, key in keys.items()]
+    return [
+        AssetMaterialization(key, metadata=job_metadata(job_id, counts, stream))
+        for stream, key in keys.items()
+        if not _is_recorded(instance, key, job_id)
+    ]
 
 
 def _is_recorded(instance: DagsterInstance, key: AssetKey, job_id: int) -> bool:

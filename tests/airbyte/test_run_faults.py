@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from contract import Contract
 from dagster import (
@@ -28,7 +29,10 @@ from fake import Answer, Fake, Silence
 from pipeline import Pipeline, open_pipeline
 
 from dvd_rental_dagster import errors
+from dvd_rental_dagster.airbyte.watermark import read_watermark
+from dvd_rental_dagster.automation.airbyte_sensor import airbyte_jobs
 from dvd_rental_dagster.replication.destinations.duckdb_file import open_for_writing
+from dvd_rental_dagster.settings import load_settings
 
 pytestmark = pytest.mark.xdist_group("airbyte faults")
 
@@ -81,8 +85,6 @@ def job_ids(instance: DagsterInstance, key: AssetKey) -> list[int]:
 
 def tick(instance: DagsterInstance, cursor: str | None) -> str | None:
     """Evaluate the sensor and record what it tells, as the daemon does; the new cursor, None when it skipped."""
-    from dvd_rental_dagster.automation.airbyte_sensor import airbyte_jobs  # noqa: PLC0415
-
     with build_sensor_context(instance=instance, cursor=cursor) as context:
         outcome = airbyte_jobs(context)
     if isinstance(outcome, SkipReason):
@@ -264,6 +266,41 @@ def test_an_interrupted_run_cancels_its_job_only_when_told_to(
     left = pipeline.fake.jobs[-1]["statuses"][0]
     pipeline.fake.jobs[-1]["statuses"] = ["cancelled"]
     assert left == ("cancelled" if cancel else "running")
+
+
+def test_what_committed_while_a_sync_went_on_is_no_reason_to_doubt_the_next(
+    pipeline: Pipeline, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airbyte decides late up to where it reads; what it read then is still in the slot, yet not left to move."""
+    move = pipeline.fake.move
+    assert move is not None
+    with psycopg.connect(pipeline.source_url) as source, source.cursor() as cursor:
+
+        def change_and_move(*job: Any) -> dict[str, tuple[int, int]]:
+            delete_a_payment(pipeline)
+            moved = move(*job)
+            cursor.execute("select pg_current_wal_flush_lsn() - '0/0'")
+            return moved
+
+        monkeypatch.setattr(pipeline.fake, "move", change_and_move)
+        assert run_streams(instance).success
+        [(moved_up_to,)] = cursor.fetchall()
+    noted = read_watermark(load_settings(), pipeline.connection_id("dvd_rental_history"))
+    assert noted is not None
+    assert noted.lsn >= moved_up_to
+
+
+def test_the_sensor_tells_no_secret_that_the_server_repeats(
+    pipeline: Pipeline, instance: DagsterInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    told = " ".join(pipeline.secrets)
+    pipeline.fake.fail("GET", "/jobs", Answer(400, {"message": f"cannot connect with {told}"}, checked=False))
+    with build_sensor_context(instance=instance) as context:
+        outcome = airbyte_jobs(context)
+    assert isinstance(outcome, SkipReason)
+    assert "cannot connect" in str(outcome.skip_message)
+    assert leaks(pipeline, f"{outcome.skip_message}{caplog.text}") == []
 
 
 def test_a_row_that_did_not_arrive_turns_its_stream_red_by_name(pipeline: Pipeline, instance: DagsterInstance) -> None:

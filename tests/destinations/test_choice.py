@@ -95,7 +95,7 @@ def test_a_setting_that_cannot_serve_is_one_clear_error(choose: Set, values: dic
 
 
 @pytest.mark.parametrize("warehouse", ["duckdb", "postgres", "snowflake"])
-def test_dbt_parses_whatever_is_chosen(choose: Set, warehouse: str) -> None:
+def test_dbt_has_a_target_whatever_is_chosen(choose: Set, warehouse: str) -> None:
     choose(warehouse=warehouse)
     arguments = global_arguments(load_settings())
     assert arguments[arguments.index("--target") + 1] == ("duckdb" if warehouse == "postgres" else warehouse)

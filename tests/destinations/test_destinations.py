@@ -47,7 +47,7 @@ DVD_RENTALS = """
     insert into staff values (1, 'Mike', 'Hillyer', 3, null, 1, true, 'Mike', null, now(), '\\x89504e470d0a5c00ff');
     insert into staff values (2, 'Jon', 'Stephens', 4, '', 2, false, 'Jon', '8cb2', now(), '');
     insert into store values (1, 1, 1, '2006-02-15 09:57:12');
-""".replace("\\\\", "\\").replace("\\t", "\\t")
+"""
 
 
 @pytest.fixture

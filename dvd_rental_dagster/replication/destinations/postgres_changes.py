@@ -19,7 +19,14 @@ from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
 from dvd_rental_dagster.replication.failpoint import FailPoint, reach
 from dvd_rental_dagster.replication.rows import Changes, Operation
 
-_TYPES = {"raw_id": "text", "sequence": "bigint", "operation": "smallint", "lsn": "bigint", "committed_at": "bigint"}
+_TYPES = {
+    "_airbyte_raw_id": "text",
+    "_airbyte_sequence": "bigint",
+    "_airbyte_operation": "smallint",
+    "_airbyte_lsn": "bigint",
+    "_airbyte_committed_at": "bigint",
+}
+"""What a staged change has beside the source's columns, of which none begins so."""
 
 
 def apply(tables: PostgresTables, changes: Changes) -> None:
@@ -33,7 +40,7 @@ def apply(tables: PostgresTables, changes: Changes) -> None:
             _fill_from_old_key(tables, tuple(part.unchanged))
         else:
             for number, name in enumerate(part.unchanged):
-                _fill_unchanged(tables, name, _flag(number))
+                _fill_unchanged(tables, name, sql.Identifier(_flag(number)))
         _merge(tables)
 
 
@@ -52,9 +59,9 @@ def truncate(tables: PostgresTables, lsn: int, committed_at: int) -> int:
     return count
 
 
-def _flag(number: int) -> sql.Identifier:
+def _flag(number: int) -> str:
     """The column that marks the values left out of one of the columns that have any."""
-    return sql.Identifier(f"_airbyte_unchanged_{number}")
+    return f"_airbyte_unchanged_{number}"
 
 
 def _insert(tables: PostgresTables, changes: Changes) -> None:
@@ -69,11 +76,8 @@ def _insert(tables: PostgresTables, changes: Changes) -> None:
 def _stage(tables: PostgresTables, changes: Changes) -> None:
     """Make rows of the contract of the changes, in the temporary table ``staged``, one row a change."""
     row = _copy(tables, changes)
-    flags = (
-        sql.SQL("{} as {}").format(sql.Identifier(f"unchanged_{number}"), _flag(number))
-        for number in range(len(changes.unchanged))
-    )
-    columns = listed((row, sql.SQL("sequence as _airbyte_sequence"), *flags))
+    flags = map(_flag, range(len(changes.unchanged)))
+    columns = listed((row, names(("_airbyte_sequence", *flags))))
     tables.keep("staged", "select {columns} from given_rows", columns=columns)
     tables.drop("given_rows")
 
@@ -88,19 +92,19 @@ def _copy(tables: PostgresTables, changes: Changes) -> sql.Composed:
         ),
         *(pa.array(mask) for mask in changes.unchanged.values()),
     ]
-    types = _TYPES | {f"unchanged_{number}": "boolean" for number in range(len(changes.unchanged))}
+    types = _TYPES | {_flag(number): "boolean" for number in range(len(changes.unchanged))}
     values: list[sql.Composable] = []
-    for number, column in enumerate(tables.table.columns):
+    for column in tables.table.columns:
         if column.name in changes.columns:
             arrays.append(changes.columns[column.name])
-            types[f"value_{number}"] = column_type(column)
-            values.append(sql.Identifier(f"value_{number}"))
+            types[column.name] = column_type(column)
+            values.append(sql.Identifier(column.name))
         else:
             values.append(sql.SQL("null::{}").format(type_name(column_type(column))))
     tables.copy("given_rows", types, [arrays])
-    at = instant(sql.Identifier("committed_at"))
-    deleted_at = sql.SQL("case when operation = {} then {} end").format(sql.Literal(int(Operation.DELETE)), at)
-    return tables.row(values, sql.Identifier("lsn"), at, deleted_at, raw_id=sql.Identifier("raw_id"))
+    at = instant(sql.Identifier("_airbyte_committed_at"))
+    deleted_at = sql.SQL("case when _airbyte_operation = {} then {} end").format(sql.Literal(int(Operation.DELETE)), at)
+    return tables.row(values, sql.Identifier("_airbyte_lsn"), at, deleted_at, raw_id=sql.Identifier("_airbyte_raw_id"))
 
 
 def _fill_unchanged(tables: PostgresTables, column: str, flag: sql.Identifier) -> None:
@@ -111,7 +115,7 @@ def _fill_unchanged(tables: PostgresTables, column: str, flag: sql.Identifier) -
     tables.execute(
         """
         with versions as (
-            select {key}, {column}, -1 as _airbyte_sequence, false as left_out
+            select {key}, {column}, -1 as _airbyte_sequence, false as _airbyte_left_out
             from {latest} as latest where ({key}) in (select {key} from staged where {flag})
             union all
             select {key}, {column}, _airbyte_sequence, {flag} from staged
@@ -119,13 +123,14 @@ def _fill_unchanged(tables: PostgresTables, column: str, flag: sql.Identifier) -
         grouped as (
             select
                 {key}, {column}, _airbyte_sequence,
-                count(*) filter (where not left_out) over (partition by {key} order by _airbyte_sequence) as known
+                count(*) filter (where not _airbyte_left_out)
+                    over (partition by {key} order by _airbyte_sequence) as _airbyte_known
             from versions
         ),
         filled as (
             select
                 _airbyte_sequence,
-                first_value({column}) over (partition by {key}, known order by _airbyte_sequence) as value
+                first_value({column}) over (partition by {key}, _airbyte_known order by _airbyte_sequence) as value
             from grouped
         )
         update staged set {column} = filled.value

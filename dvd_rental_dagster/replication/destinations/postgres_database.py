@@ -50,7 +50,12 @@ create table if not exists ledger.streams (
 _LOCK = 0x6476645F72656E74
 """Number of the advisory lock of whoever writes (PostgreSQL documentation, 13.3.5 "Advisory Locks"): "dvd_rent"."""
 
-_REFUSALS = (psycopg.OperationalError, errors.InsufficientPrivilege, errors.DependentObjectsStillExist)
+_REFUSALS = (
+    psycopg.OperationalError,
+    errors.InsufficientPrivilege,
+    errors.DependentObjectsStillExist,
+    errors.FeatureNotSupported,  # a view reads a column whose type is to change
+)
 _MICROSECONDS = "(extract(epoch from {}) * 1000000)::bigint"
 
 
@@ -198,7 +203,10 @@ class PostgresDestination:
         return PostgresTables(self._connection, self._stamp, table, state)
 
     def _lock(self) -> None:
-        """Wait for the writers before this one; the lock goes with the session, however it ends."""
+        """Wait for the writers before this one; the lock goes with the session, however it ends.
+
+        Whoever reads and holds a table that is to change is waited for as long.
+        """
         milliseconds = sql.Literal(max(1, int(self._wait_seconds * 1000)))
         self._connection.execute(sql.SQL("set lock_timeout = {}").format(milliseconds))
         try:
@@ -207,7 +215,6 @@ class PostgresDestination:
             raise WarehouseBusyError(
                 f"Another process holds the warehouse {self._place}. Wait for it to finish, or stop it."
             ) from error
-        self._connection.execute("set lock_timeout = 0")
 
     @contextmanager
     def _writing(self, stream: Stream) -> Iterator[None]:

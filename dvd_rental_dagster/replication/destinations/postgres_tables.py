@@ -158,10 +158,10 @@ class PostgresTables:
             )
         return sql.SQL(
             "(select * from (select *, row_number() over (partition by {row}, _ab_cdc_deleted_at is null"
-            " order by _ab_cdc_lsn desc) as newest,"
+            " order by _ab_cdc_lsn desc) as _airbyte_newest,"
             " 2 * count(*) filter (where _ab_cdc_deleted_at is null) over (partition by {row})"
-            " - count(*) over (partition by {row}) as there from {versions}) as versions"
-            " where _ab_cdc_deleted_at is null and newest <= there)"
+            " - count(*) over (partition by {row}) as _airbyte_there from {versions}) as versions"
+            " where _ab_cdc_deleted_at is null and _airbyte_newest <= _airbyte_there)"
         ).format(row=identity(self.columns_of()), versions=self.relation(schema))
 
     def latest(self) -> sql.Composable:
