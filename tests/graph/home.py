@@ -25,7 +25,8 @@ class Home:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVD_RENTAL_", "DAGSTER_"))}
-        return {**kept, **self.settings, "DVD_RENTAL_HOME": str(self.path), "PATH": f"{BIN}:{os.environ['PATH']}"}
+        ours = {"DVD_RENTAL_HOME": str(self.path), "HOME": str(self.path.parent)}  # where dg leaves files
+        return {**kept, **self.settings, **ours, "PATH": f"{BIN}:{os.environ['PATH']}"}
 
     @property
     def published(self) -> Path:
