@@ -92,14 +92,6 @@ class Syncs:
             )
         return Sync(job.job_id, job.bytes_synced or 0, job.rows_synced or 0, joined)
 
-    def live(self) -> Job | None:
-        """The newest sync that has not ended.
-
-        Raises:
-            AirbyteError: the server does not tell.
-        """
-        return next((job for job in self._newest() if not job.has_ended), None)
-
     def newest(self) -> Job | None:
         """The newest sync, whatever its status.
 

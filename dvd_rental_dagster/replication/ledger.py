@@ -1,6 +1,9 @@
 """What the warehouse knows of its place in the source's log; committed together with the rows it stands for."""
 
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.replication.column import Column
@@ -47,10 +50,28 @@ class Ledger:
     streams: dict[str, StreamState] = field(default_factory=dict)
 
 
-def mode_of(ledger: Ledger | None, stream: str) -> SyncMode | None:
-    """The mode in which the stream stands in the warehouse; none of one that the ledger does not know."""
-    state = ledger.streams.get(stream) if ledger else None
-    return state.mode if state else None
+def stream_rows(streams: Mapping[str, StreamState]) -> list[tuple[str, int, str, int, int, str]]:
+    """The streams as a warehouse keeps them: name and state, the columns as JSON."""
+    return [
+        (
+            name, state.generation, state.mode.value, state.snapshot_lsn, state.table_oid,
+            json.dumps([column.as_json() for column in state.columns]),
+        )
+        for name, state in sorted(streams.items())
+    ]  # fmt: skip
+
+
+def ledger_of(position: Sequence[Any], streams: Iterable[Sequence[Any]]) -> Ledger:
+    """The ledger of a position, whose fields stand in the order of ``Ledger`` and its identity, and ``stream_rows``."""
+    system_identifier, database_oid, slot, lsn, sync_id, extracted_at, committed_at = position
+    states = {
+        name: StreamState(
+            generation, SyncMode(mode), snapshot_lsn, table_oid, tuple(map(Column.from_json, json.loads(columns)))
+        )
+        for name, generation, mode, snapshot_lsn, table_oid, columns in streams
+    }
+    identity = SourceIdentity(system_identifier, database_oid)
+    return Ledger(identity, slot, lsn, sync_id, extracted_at, committed_at, states)
 
 
 @dataclass(frozen=True)

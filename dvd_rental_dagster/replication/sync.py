@@ -148,7 +148,8 @@ class _Sync:
                     generation = before.generation + 1 if before else 0
                     state = StreamState(generation, stream.mode, snapshot.lsn, table.oid, table.columns)
                     with reader.rows(table) as rows:
-                        loaded = self.destination.load(table, state, rows, snapshot.floor_lsn)
+                        mode = before.mode if before else None
+                        loaded = self.destination.load(table, state, mode, rows, snapshot.floor_lsn)
                     states[stream.name] = state
                     stream_report = report.streams[stream.name]
                     stream_report.snapshot = loaded

@@ -1,10 +1,9 @@
 """DuckDB, the embedded warehouse: one file, one writing process."""
 
 import fcntl
-import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +15,6 @@ import pyarrow as pa
 from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.disk import naming_a_full_disk
 from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError
-from dvd_rental_dagster.replication.column import Column
 from dvd_rental_dagster.replication.destinations import Checksum
 from dvd_rental_dagster.replication.destinations.duckdb_changes import apply, truncate
 from dvd_rental_dagster.replication.destinations.duckdb_comparison import DuckDBComparison
@@ -25,7 +23,7 @@ from dvd_rental_dagster.replication.destinations.duckdb_load import load
 from dvd_rental_dagster.replication.destinations.duckdb_tables import StreamTables
 from dvd_rental_dagster.replication.destinations.duckdb_types import refusing_unfit_values
 from dvd_rental_dagster.replication.evolution import Evolution
-from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity, Stamp, StreamState, mode_of
+from dvd_rental_dagster.replication.ledger import Ledger, Stamp, StreamState, ledger_of, stream_rows
 from dvd_rental_dagster.replication.rows import Changes
 from dvd_rental_dagster.replication.table import Table
 
@@ -152,21 +150,8 @@ class DuckDBDestination:
         )
         if not rows:
             return None
-        system_identifier, database_oid, slot, lsn, sync_id, extracted_at, committed_at = rows[0]
-        streams = {
-            name: StreamState(
-                generation,
-                SyncMode(mode),
-                snapshot_lsn,
-                table_oid,
-                tuple(Column.from_json(fields) for fields in json.loads(columns)),
-            )
-            for name, generation, mode, snapshot_lsn, table_oid, columns in self._all(
-                "select stream, generation_id, mode, snapshot_lsn, table_oid, columns from ledger.streams"
-            )
-        }
-        identity = SourceIdentity(system_identifier, database_oid)
-        return Ledger(identity, slot, lsn, sync_id, extracted_at, committed_at, streams)
+        streams = self._all("select stream, generation_id, mode, snapshot_lsn, table_oid, columns from ledger.streams")
+        return ledger_of(rows[0], streams)
 
     def begin(self, stamp: Stamp) -> None:
         """See ``Destination.begin``."""
@@ -185,25 +170,19 @@ class DuckDBDestination:
             ],
         )  # fmt: skip
         if ledger.streams != self._written:  # they rarely change, and each row is a statement
-            self._write_streams(ledger.streams)
+            self._connection.execute("delete from ledger.streams")
+            self._connection.executemany(
+                "insert into ledger.streams values (?, ?, ?, ?, ?, ?)", stream_rows(ledger.streams)
+            )
         self._connection.execute("commit")
         self._written = dict(ledger.streams)
 
-    def _write_streams(self, streams: Mapping[str, StreamState]) -> None:
-        self._connection.execute("delete from ledger.streams")
-        self._connection.executemany(
-            "insert into ledger.streams values (?, ?, ?, ?, ?, ?)",
-            [
-                [name, state.generation, state.mode.value, state.snapshot_lsn, state.table_oid,
-                 json.dumps([column.as_json() for column in state.columns])]
-                for name, state in sorted(streams.items())
-            ],
-        )  # fmt: skip
-
-    def load(self, table: Table, state: StreamState, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
+    def load(
+        self, table: Table, state: StreamState, before: SyncMode | None, rows: pa.RecordBatchReader, floor_lsn: int
+    ) -> int:
         """See ``Destination.load``."""
         with refusing_unfit_values(table.stream):
-            return load(self._tables(table, state), mode_of(self.read_ledger(), table.stream.name), rows, floor_lsn)
+            return load(self._tables(table, state), before, rows, floor_lsn)
 
     def apply(self, table: Table, state: StreamState, changes: Changes) -> None:
         """See ``Destination.apply``."""

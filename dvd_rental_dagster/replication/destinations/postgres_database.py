@@ -1,6 +1,5 @@
 """PostgreSQL as the warehouse: schemas ``raw``, ``history`` and ``ledger`` of one database, one writer at a time."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -13,7 +12,6 @@ from psycopg.conninfo import conninfo_to_dict
 
 from dvd_rental_dagster.catalog import Stream, SyncMode
 from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError
-from dvd_rental_dagster.replication.column import Column
 from dvd_rental_dagster.replication.destinations import Checksum
 from dvd_rental_dagster.replication.destinations.postgres_changes import apply, truncate
 from dvd_rental_dagster.replication.destinations.postgres_comparison import PostgresComparison
@@ -22,7 +20,7 @@ from dvd_rental_dagster.replication.destinations.postgres_load import load
 from dvd_rental_dagster.replication.destinations.postgres_tables import PostgresTables
 from dvd_rental_dagster.replication.destinations.postgres_types import instant, refusing_unfit_values
 from dvd_rental_dagster.replication.evolution import Evolution
-from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity, Stamp, StreamState, mode_of
+from dvd_rental_dagster.replication.ledger import Ledger, Stamp, StreamState, ledger_of, stream_rows
 from dvd_rental_dagster.replication.rows import Changes
 from dvd_rental_dagster.replication.session import pinned
 from dvd_rental_dagster.replication.table import Table
@@ -107,23 +105,9 @@ class PostgresDestination:
             if not rows:
                 return None
             streams = self._connection.execute(
-                "select stream, generation_id, mode, snapshot_lsn, table_oid, columns from ledger.streams"
+                "select stream, generation_id, mode, snapshot_lsn, table_oid, columns::text from ledger.streams"
             ).fetchall()
-        system_identifier, database_oid, slot, lsn, sync_id, extracted_at, committed_at = rows[0]
-        return Ledger(
-            SourceIdentity(system_identifier, database_oid),
-            slot,
-            lsn,
-            sync_id,
-            extracted_at,
-            committed_at,
-            {
-                name: StreamState(
-                    generation, SyncMode(mode), snapshot_lsn, table_oid, tuple(map(Column.from_json, columns))
-                )
-                for name, generation, mode, snapshot_lsn, table_oid, columns in streams
-            },
-        )
+        return ledger_of(rows[0], streams)
 
     def begin(self, stamp: Stamp) -> None:
         """See ``Destination.begin``."""
@@ -160,19 +144,16 @@ class PostgresDestination:
             )  # fmt: skip
             cursor.execute("delete from ledger.streams")
             cursor.executemany(
-                "insert into ledger.streams values (%s, %s, %s, %s, %s, %s)",
-                [
-                    (name, state.generation, state.mode.value, state.snapshot_lsn, state.table_oid,
-                     json.dumps([column.as_json() for column in state.columns]))
-                    for name, state in sorted(ledger.streams.items())
-                ],
-            )  # fmt: skip
+                "insert into ledger.streams values (%s, %s, %s, %s, %s, %s)", stream_rows(ledger.streams)
+            )
             cursor.execute("commit")
 
-    def load(self, table: Table, state: StreamState, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
+    def load(
+        self, table: Table, state: StreamState, before: SyncMode | None, rows: pa.RecordBatchReader, floor_lsn: int
+    ) -> int:
         """See ``Destination.load``."""
         with self._writing(table.stream):
-            return load(self._tables(table, state), mode_of(self.read_ledger(), table.stream.name), rows, floor_lsn)
+            return load(self._tables(table, state), before, rows, floor_lsn)
 
     def apply(self, table: Table, state: StreamState, changes: Changes) -> None:
         """See ``Destination.apply``."""
