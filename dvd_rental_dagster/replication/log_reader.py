@@ -171,12 +171,12 @@ class LogReader:
         self._transactions.commit_lsn.append(self._commit_lsn)
 
     def _end_transaction(self, position: int) -> bool:
-        """Commit to the warehouse at the end of the transaction that fills half a batch, or ends an oversized one."""
+        """Commit to the warehouse at the end of the transaction that nearly fills a batch, or ends an oversized one."""
         self._open = False
         self._count += 1
         self._committed_at = self._commit_time
         self._committed_lsn = decode_commit(self._buffer, position)
-        if not self._uncommitted and self._parsed < self._batch_bytes // 2:
+        if not self._uncommitted and self._parsed < self._batch_bytes * 7 // 8:
             return False
         self._flush()
         future = self._worker.submit(self._applier.commit, self._committed_lsn, self._committed_at)
@@ -185,14 +185,16 @@ class LogReader:
         return True
 
     def _define(self, payload: bytes) -> bool:
-        """The server repeats definitions freely; only a new one ends the batch."""
+        """The server repeats definitions freely; only a change of one ends the batch, which may hold rows of before."""
         oid = payload[1:5]
-        if self._definitions.get(oid) == payload:
+        before = self._definitions.get(oid)
+        if before == payload:
             return False
         self._definitions[oid] = payload
-        self._flush()
+        if before is not None:
+            self._flush()
         self._worker.submit(self._applier.apply_relation, decode_relation(payload))
-        return True
+        return before is not None
 
     def _acknowledge(self) -> None:
         """Acknowledge what the worker has committed since."""

@@ -63,15 +63,22 @@ def open_wire(connection: Connection[Any], command: bytes) -> Wire:
         SlotError: the server refused; the message is the server's.
         SourceUnreachableError: the connection broke, or the server does not answer.
     """
-    # libpq does not tell whether GSSAPI encrypts, only whether it may.
-    plain = connection.info.get_parameters().get("gssencmode") == "disable" and not connection.pgconn.ssl_in_use
-    wire: Wire = _SocketWire(connection) if plain else _LibpqWire(connection)
+    wire: Wire = _SocketWire(connection) if _is_plain(connection) else _LibpqWire(connection)
     try:
         wire.start(command)
     except (SlotError, SourceUnreachableError):
         wire.close()
         raise
     return wire
+
+
+def _is_plain(connection: Connection[Any]) -> bool:
+    """Whether nothing encrypts; libpq does not tell whether GSSAPI does, only whether it may.
+
+    ``ConnectionInfo.get_parameters`` leaves out what is libpq's default, and without GSSAPI that is ``disable``.
+    """
+    may_use_gssapi = {option.keyword: option.val for option in connection.pgconn.info}[b"gssencmode"] != b"disable"
+    return not (may_use_gssapi or connection.pgconn.ssl_in_use)
 
 
 def server_message(payload: bytes) -> str:

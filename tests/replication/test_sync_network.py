@@ -18,7 +18,7 @@ from dvd_rental_dagster.replication import session
 from dvd_rental_dagster.replication.session import Silence, connect
 from dvd_rental_dagster.replication.slot import flushed_lsn
 from dvd_rental_dagster.replication.stream import open_stream
-from dvd_rental_dagster.replication.wire import _LibpqWire
+from dvd_rental_dagster.replication.wire import _LibpqWire, _SocketWire
 from dvd_rental_dagster.source.server import EmbeddedServer
 
 LOG = b"START_REPLICATION"
@@ -203,6 +203,15 @@ def test_the_connection_string_may_say_otherwise(database: str) -> None:
     with connect(f"{database}?keepalives_idle=7&gssencmode=prefer") as source:
         parameters = source.info.get_parameters()
     assert (parameters["keepalives_idle"], parameters["gssencmode"]) == ("7", "prefer")
+
+
+@pytest.mark.parametrize(("way", "wire"), [("", _SocketWire), (LIBPQ, _LibpqWire)], ids=["plain", "maybe encrypted"])
+def test_a_log_that_nothing_encrypts_is_read_past_libpq(
+    replica: Replica, proxy: Proxy, way: str, wire: type[object]
+) -> None:
+    with open_stream(proxy.url + way, replica.slot, PUBLICATION, 0) as stream:
+        assert isinstance(stream._wire, wire)
+        stream.finish()
 
 
 def test_feedback_that_the_network_takes_in_parts_arrives_whole(

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from dvd_rental_dagster.replication.destinations.duckdb_tables import SCHEMAS, StreamTables
 from dvd_rental_dagster.replication.destinations.duckdb_types import cast_from_text, column_type, quoted
+from dvd_rental_dagster.replication.destinations.last_versions import last_versions
 from dvd_rental_dagster.replication.destinations.parts import resolvable_parts
 from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
 from dvd_rental_dagster.replication.failpoint import FailPoint, reach
@@ -18,16 +19,13 @@ _UNCHANGED = "_airbyte_unchanged_"
 
 def apply(tables: StreamTables, changes: Changes) -> None:
     """Apply changes; see ``Destination.apply``."""
-    if not (changes.operation != Operation.INSERT).any():
+    are_whole = not changes.unchanged
+    if are_whole and (tables.appends or (changes.operation == Operation.INSERT).all()):
         _insert(tables, changes)
-        return
-    for part, rekeyed in resolvable_parts(changes):
-        _stage(tables, part)
-        if rekeyed:
-            _fill_from_old_key(tables, tuple(part.unchanged))
-        elif part.unchanged:
-            _fill_unchanged(tables, tuple(part.unchanged))
-        _merge(tables)
+    elif are_whole and tables.table.key:
+        _replace(tables, changes)
+    else:
+        _apply_staged(tables, changes)
 
 
 def truncate(tables: StreamTables, lsn: int, committed_at: int) -> int:
@@ -46,11 +44,54 @@ def truncate(tables: StreamTables, lsn: int, committed_at: int) -> int:
 
 
 def _insert(tables: StreamTables, changes: Changes) -> None:
-    """Write rows that are new, and need nothing from those that are there, straight to both tables."""
+    """Write every version to both tables."""
     arrays, row = _arrow_rows(tables, changes)
     for schema in SCHEMAS:
         tables.insert(schema, f"select {row} from given_rows", arrays)
         reach(FailPoint.IN_APPLY)
+
+
+def _replace(tables: StreamTables, changes: Changes) -> None:
+    """Write every version to ``history``, and the last of each key to ``raw``, in the place of the one before."""
+    arrays, row = _arrow_rows(tables, changes)
+    tables.insert("history", f"select {row} from given_rows", arrays)
+    reach(FailPoint.IN_APPLY)
+    is_last, is_held = last_versions(changes, tables.table.key)
+    is_there = is_last & (changes.operation != Operation.DELETE)
+    if is_held.any():
+        _delete(tables, arrays.append_column("is_held", pa.array(is_held)))
+    if is_there.any():
+        flagged = arrays.append_column("is_there", pa.array(is_there))
+        tables.insert("raw", f"select {row} from given_rows where is_there", flagged)
+
+
+def _delete(tables: StreamTables, arrays: pa.Table) -> None:
+    """Delete from ``raw`` the rows whose keys are flagged."""
+    key = {
+        quoted(column.name): cast_from_text(column, f"value_{number}")
+        for number, column in enumerate(tables.table.columns)
+        if column.name in tables.table.key
+    }
+    held = ", ".join(f"{value} as {name}" for name, value in key.items())
+    matches = " and ".join(f"target.{name} = held.{name}" for name in key)
+    tables.execute(
+        f"""
+        with held as (select {held} from given_rows where is_held)
+        delete from raw.{tables.name} as target using held where {matches}
+        """,
+        arrays,
+    )
+
+
+def _apply_staged(tables: StreamTables, changes: Changes) -> None:
+    """Apply changes of which one needs what came before it: a value left out as unchanged, or a row without a key."""
+    for part, rekeyed in resolvable_parts(changes):
+        _stage(tables, part)
+        if rekeyed:
+            _fill_from_old_key(tables, tuple(part.unchanged))
+        elif part.unchanged:
+            _fill_unchanged(tables, tuple(part.unchanged))
+        _merge(tables)
 
 
 def _stage(tables: StreamTables, changes: Changes) -> None:
