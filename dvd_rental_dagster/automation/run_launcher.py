@@ -43,6 +43,11 @@ class WarmRunLauncher(RunLauncher, ConfigurableClass):
         """Make the launcher that ``dagster.yaml`` asks for."""
         return cls(inst_data)
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether the process that runs are forked from stands; the first run starts it."""
+        return self._warm.is_started
+
     def launch_run(self, context: LaunchRunContext) -> None:
         """Fork the run, and note its process on it.
 

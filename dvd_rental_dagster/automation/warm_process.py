@@ -22,6 +22,11 @@ class WarmProcess:
         self._lock = Lock()
         self._zygote: subprocess.Popen[str] | None = None
 
+    @property
+    def is_started(self) -> bool:
+        """Whether there is a zygote; it may end at any time, and is started again then."""
+        return self._zygote is not None
+
     def fork_run(self, run_id: str, instance_ref: str) -> int:
         """Have the run executed in a child of the zygote; return the child's process id.
 

@@ -132,10 +132,12 @@ def keep_manifest(settings: Settings) -> None:
     """
     parsed = invoke(settings, ["parse", "--quiet"])
     from dbt.task import build  # noqa: F401, PLC0415  # what a fork would import first
+    from dbt_common.clients.agate_helper import build_type_tester  # noqa: PLC0415
     from dbt_common.clients.jinja import template_cache  # noqa: PLC0415
 
     for macro in parsed.macros.values():
         template_cache.get_node_template(macro)
+    build_type_tester(())  # reads how the locale writes numbers
     _kept[_state(settings)] = parsed
 
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
+from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.run_coordinator import SubmitRunContext
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from home import Home
 
 from dvd_rental_dagster.automation.execution import load_job, open_instance
@@ -29,15 +32,24 @@ def instance(loaded_home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dag
         yield opened
 
 
-def launch(instance: DagsterInstance, assets: frozenset[AssetKey] | None = None) -> DagsterRun:
-    """Launch a run of everything, or of these assets; the run that comes back knows its process."""
+def created(instance: DagsterInstance, status: DagsterRunStatus, assets: frozenset[AssetKey] | None) -> DagsterRun:
     job = load_job()
-    run = instance.create_run_for_job(
+    origin = job.get_python_origin()
+    location = InProcessCodeLocationOrigin(
+        LoadableTargetOrigin(python_file=__file__), location_name="dvd_rental"
+    )  # a queued run has a place that it was loaded from; it is forked all the same
+    return instance.create_run_for_job(
         job.get_definition(),
-        job_code_origin=job.get_python_origin(),
-        status=DagsterRunStatus.STARTING,
+        job_code_origin=origin,
+        remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(location, "dvd_rental"), job.get_definition().name),
+        status=status,
         asset_selection=assets,
     )
+
+
+def launch(instance: DagsterInstance, assets: frozenset[AssetKey] | None = None) -> DagsterRun:
+    """Launch a run of everything, or of these assets; the run that comes back knows its process."""
+    run = created(instance, DagsterRunStatus.STARTING, assets)
     instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
     return reread(instance, run)
 
@@ -72,6 +84,23 @@ def test_runs_are_forked_from_one_process_and_build_the_graph(instance: DagsterI
         assert parent_of(second) == parent
         assert parent != str(os.getpid())
     assert ended(instance, second) is DagsterRunStatus.SUCCESS
+
+
+def test_a_run_that_is_alone_passes_the_queue_and_one_that_is_not_waits_in_it(
+    instance: DagsterInstance, loaded_home: Home
+) -> None:
+    def submit() -> DagsterRun:
+        run = created(instance, DagsterRunStatus.NOT_STARTED, STORE)
+        return instance.run_coordinator.submit_run(SubmitRunContext(run, workspace=None))
+
+    assert submit().status is DagsterRunStatus.QUEUED  # nothing is there yet to fork it from
+    with duckdb.connect(loaded_home.warehouse):
+        first = launch(instance, STORE)
+        assert submit().status is DagsterRunStatus.QUEUED
+    assert ended(instance, first) is DagsterRunStatus.SUCCESS
+    for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.QUEUED])):
+        instance.run_coordinator.cancel_run(run.run_id)
+    assert ended(instance, submit()) is DagsterRunStatus.SUCCESS
 
 
 def test_a_run_can_be_interrupted_and_a_killed_one_is_noticed(instance: DagsterInstance, loaded_home: Home) -> None:

@@ -23,10 +23,14 @@ def raw_ids(count: int) -> pa.StringArray:
     """``count`` ids that no other call returns, in ascending order."""
     characters = np.empty((count, _LENGTH), dtype=np.uint8)
     characters[:, :_PREFIX] = np.frombuffer(_block_prefix(), dtype=np.uint8)
-    numbers = np.arange(count, dtype=np.int64) + secrets.randbits(_COUNTER_BITS - 1)
-    for group, shift in enumerate((32, 16, 0)):
-        start = _PREFIX + 4 * group
-        characters[:, start : start + 4] = _FOUR_DIGITS[(numbers >> shift) & 0xFFFF]
+    number = secrets.randbits(_COUNTER_BITS - 1)
+    done = 0
+    while done < count:  # up to where the last four digits start anew, the others stay
+        some = characters[done : done + len(_FOUR_DIGITS) - (number & 0xFFFF)]
+        some[:, _PREFIX:-4] = np.frombuffer(f"{number >> 16:08x}".encode(), dtype=np.uint8)
+        some[:, -4:] = _FOUR_DIGITS[number & 0xFFFF :][: len(some)]
+        number += len(some)
+        done += len(some)
     offsets = np.arange(count + 1, dtype=np.int32) * _LENGTH
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(characters))
 
