@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import sqlglot
 from emulation import Emulator, connect
-from hypothesis import settings
+from hypothesis import settings as limits
 from hypothesis.stateful import run_state_machine_as_test
 from interruption import InterruptedSync, at
 from sqlglot import exp
@@ -55,13 +55,6 @@ KNOWN = {"HASH"}
 @pytest.fixture
 def store(snowflake_store: SnowflakeStore) -> SnowflakeStore:
     return snowflake_store
-
-
-@pytest.fixture(name="home")
-def of_its_own(request: pytest.FixtureRequest) -> Settings:
-    """Settings of the test's own; hypothesis has a name for its own."""
-    made: Settings = request.getfixturevalue("settings")
-    return made
 
 
 @pytest.fixture
@@ -265,12 +258,12 @@ def test_random_histories_are_followed(database: str, store: SnowflakeStore, mon
     carried.execute(*filter(str.strip, HISTORY_TABLES.split(";")))
     carried.prepare()
     carried.sync()
-    few = settings(SETTINGS, max_examples=1, stateful_step_count=20)
+    few = limits(SETTINGS, max_examples=1, stateful_step_count=20)
     run_state_machine_as_test(lambda: Histories(carried), settings=few)
 
 
 def test_the_command_line_carries_a_source_into_snowflake(
-    emulator: Emulator, server: EmbeddedServer, tables: str, home: Settings, monkeypatch: pytest.MonkeyPatch,
+    emulator: Emulator, server: EmbeddedServer, tables: str, settings: Settings, monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:  # fmt: skip
     given: list[dict[str, Any]] = []
@@ -286,7 +279,7 @@ def test_the_command_line_carries_a_source_into_snowflake(
         '[[stream]]\nname = "language"\nschema = "public"\ntable = "language"\nprimary_key = ["language_id"]\n'
     )
     for setting, value in {
-        "home": str(home.home), "warehouse": "snowflake", "source_url": server.url(name, OWNER),
+        "home": str(settings.home), "warehouse": "snowflake", "source_url": server.url(name, OWNER),
         "role": f"role_{name}", "role_password": name, "slot": name, "catalog": str(catalog),
         "snowflake_account": "fakesnow", "snowflake_user": "me", "snowflake_password": "hidden",
         "snowflake_database": f"CARRIED_{name}",
@@ -303,4 +296,4 @@ def test_the_command_line_carries_a_source_into_snowflake(
         "by sync 3 at" in {row["part"]: row["state"] for row in json.loads(cli("status", "--format", "json"))}["loaded"]
     )
     assert {(each["role"], each["warehouse"]) for each in given} == {("DVD_RENTALS_LOADER", "DVD_RENTALS")}
-    assert not home.duckdb_path.exists()
+    assert not settings.duckdb_path.exists()
