@@ -89,7 +89,7 @@ def slot_findings(settings: Settings, *, wait_seconds: float = 30) -> tuple[Find
         SourceUnreachableError: the source is down.
         WarehouseBusyError: another process still writes to the warehouse after ``wait_seconds``.
     """
-    if settings.warehouse is not Warehouse.POSTGRES and not settings.duckdb_path.exists():
+    if settings.warehouse is Warehouse.DUCKDB and not settings.duckdb_path.exists():
         return ()
 
     def read_ledger() -> Ledger | None:
@@ -101,7 +101,7 @@ def slot_findings(settings: Settings, *, wait_seconds: float = 30) -> tuple[Find
     # The owner sees since when the transactions of others are open; the role that captures changes does not.
     with connect(source_url(settings, local=True)) as connection:
         health = read_health(connection, settings.slot, read_ledger)
-    if settings.warehouse is Warehouse.POSTGRES and health.ledger is None:
+    if settings.warehouse is not Warehouse.DUCKDB and health.ledger is None:
         return ()
     limits = Limits(
         lag_bytes=int(settings.limit_lag),

@@ -72,7 +72,7 @@ def _findings(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _warehouse_status(settings: Settings) -> list[tuple[str, str]]:
-    if settings.warehouse is Warehouse.POSTGRES:
+    if settings.warehouse is not Warehouse.DUCKDB:
         return _ledger_status(settings)
     path = published_warehouse(settings)
     if not path.exists():

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
 
+_TAG = {"QUERY_TAG": "dvd_rental"}
+_NETWORK_SECONDS = 300
+"""How long a request is tried again when the network fails; a query may take longer than that."""
+
+
 def credentials(settings: Settings) -> dict[str, str]:
     """Account, user and either key pair or password, under the names of Snowflake's connector for Python.
 
@@ -39,9 +44,8 @@ def credentials(settings: Settings) -> dict[str, str]:
     return found
 
 
-@contextmanager
-def connect(settings: Settings) -> Iterator["SnowflakeConnection"]:
-    """A session with no database, under the user's default role.
+def opened(settings: Settings, **options: Any) -> "SnowflakeConnection":
+    """A session with what the options say of role, virtual warehouse, database and parameters; else the user's own.
 
     Raises:
         SettingsError: the extra is not installed, or a setting is missing.
@@ -55,13 +59,20 @@ def connect(settings: Settings) -> Iterator["SnowflakeConnection"]:
         ) from error
     wanted: dict[str, Any] = credentials(settings)
     try:
-        connection = connector.connect(**wanted, session_parameters={"QUERY_TAG": "dvd_rental"})
+        return connector.connect(
+            **wanted, **{"session_parameters": _TAG, "network_timeout": _NETWORK_SECONDS} | options
+        )
     except connector.Error as error:
         raise SnowflakeError(
             f"Snowflake's account {settings.snowflake_account} did not let {settings.snowflake_user} in: {error.msg}. "
             "Check the DVD_RENTAL_SNOWFLAKE_* settings."
         ) from error
-    with connection:
+
+
+@contextmanager
+def connect(settings: Settings) -> Iterator["SnowflakeConnection"]:
+    """A session with no database, under the user's default role; raises what ``opened`` does."""
+    with opened(settings) as connection:
         yield connection
 
 

@@ -188,6 +188,7 @@ def test_full_refresh_streams_are_replaced_at_every_sync(carry: Carry) -> None:
     carried.sync()
     assert [(row["id"], row["name"]) for row in carried.raw()] == [(2, "b")]
     assert carried.history() == []
+    assert carried.verify().equal
 
 
 def test_rows_without_a_key_are_counted(carry: Carry) -> None:
@@ -229,6 +230,9 @@ def test_every_type_of_dvd_rental_is_exact_from_snapshot_and_log(carry: Carry, t
 def test_a_value_of_any_type_is_the_same_from_snapshot_and_log(value: Carried, store: Store) -> None:
     with psycopg.connect(value.url) as connection:
         matrix = Matrix.make(connection)
+    for column, pg_type in matrix.columns.items():
+        if unfit := store.unfit(pg_type):
+            value.execute(f"update value set {column} = null where {unfit.format(column)}")
     value.sync()
     value.execute(matrix.copy(1000))
     value.sync()
