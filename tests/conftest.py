@@ -18,6 +18,8 @@ from dvd_rental_dagster.source.generator.schema import create_schema
 from dvd_rental_dagster.source.restore import restore_archive
 from dvd_rental_dagster.source.server import EmbeddedServer
 
+pytest_plugins = ["emulation"]
+
 # Ends the server when the tests do, however they do: the pipe closes even when the worker is killed.
 _WATCH = """
 cat > /dev/null
