@@ -8,6 +8,9 @@ from dvd_rental_dagster.errors import SettingsError, SnowflakeError
 from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.settings import Settings
 
+SESSION = {"QUERY_TAG": "dvd_rental", "TIMEZONE": "UTC"}
+"""Parameters of every session: queries are found by the tag, and instants are told as those of the other side are."""
+
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
@@ -39,9 +42,29 @@ def credentials(settings: Settings) -> dict[str, str]:
     return found
 
 
+def address(settings: Settings) -> dict[str, Any]:
+    """Where the account answers, under the connector's names; nothing where it looks for the account by its name."""
+    if settings.snowflake_host is None:
+        return {}
+    return {
+        "host": settings.snowflake_host,
+        "port": settings.snowflake_port,
+        "protocol": settings.snowflake_protocol,
+    }
+
+
+def place(settings: Settings) -> dict[str, str]:
+    """Role, virtual warehouse and database of a session that reads and builds, under the connector's names."""
+    return {
+        "role": settings.snowflake_role,
+        "warehouse": settings.snowflake_warehouse,
+        "database": settings.snowflake_database,
+    }
+
+
 @contextmanager
-def connect(settings: Settings) -> Iterator["SnowflakeConnection"]:
-    """A session with no database, under the user's default role.
+def connect(settings: Settings, **session: Any) -> Iterator["SnowflakeConnection"]:
+    """A session with no database, under the user's default role, unless the connector's arguments say otherwise.
 
     Raises:
         SettingsError: the extra is not installed, or a setting is missing.
@@ -53,9 +76,9 @@ def connect(settings: Settings) -> Iterator["SnowflakeConnection"]:
         raise SettingsError(
             "Snowflake's connector is not installed. Install the extra: pip install 'dvd-rental-dagster[snowflake]'."
         ) from error
-    wanted: dict[str, Any] = credentials(settings)
+    wanted: dict[str, Any] = credentials(settings) | address(settings) | session
     try:
-        connection = connector.connect(**wanted, session_parameters={"QUERY_TAG": "dvd_rental"})
+        connection = connector.connect(**wanted, session_parameters=SESSION)
     except connector.Error as error:
         raise SnowflakeError(
             f"Snowflake's account {settings.snowflake_account} did not let {settings.snowflake_user} in: {error.msg}. "
