@@ -5,9 +5,10 @@ from pathlib import Path
 
 import duckdb
 
+from dvd_rental_dagster.build_record import recorded_build
 from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError
 from dvd_rental_dagster.ingestion import pending
-from dvd_rental_dagster.publication import published_warehouse, recorded_build
+from dvd_rental_dagster.publication import published_warehouse
 from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import Slot, read_slot
@@ -85,15 +86,26 @@ def _findings(settings: Settings) -> list[tuple[str, str]]:
 def _warehouse_status(settings: Settings) -> list[tuple[str, str]]:
     if settings.warehouse is Warehouse.POSTGRES:
         return _ledger_status(settings)
+    if settings.warehouse is Warehouse.SNOWFLAKE:
+        loaded = _ledger_status(settings) if settings.engine is Engine.EMBEDDED else []
+        return [("warehouse", _account(settings)), *loaded, _built(settings)]
     path = published_warehouse(settings)
     if not path.exists():
         return [("published", "nothing yet; dvd-rental run loads and builds")]
     lines = [("published", f"{path}, {path.stat().st_size / 1_048_576:.1f} MiB")]
     if settings.engine is Engine.EMBEDDED:
         lines += _published_ledger(path)
+    return [*lines, _built(settings)]
+
+
+def _account(settings: Settings) -> str:
+    account = settings.snowflake_account or "no account; set DVD_RENTAL_SNOWFLAKE_ACCOUNT"
+    return f"{settings.snowflake_database} of Snowflake's {account}"
+
+
+def _built(settings: Settings) -> tuple[str, str]:
     build = recorded_build(settings)
-    lines.append(("built", f"from sync {build.sync_id}" if build else "never; dvd-rental run builds"))
-    return lines
+    return "built", f"from sync {build.sync_id}" if build else "never; dvd-rental run builds"
 
 
 def _published_ledger(path: Path) -> list[tuple[str, str]]:

@@ -60,6 +60,19 @@ class Emulator:
             network_timeout=60, login_timeout=60,
         )  # fmt: skip
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """The project's settings with the emulator as the warehouse."""
+        return {
+            "DVD_RENTAL_WAREHOUSE": "snowflake",
+            "DVD_RENTAL_SNOWFLAKE_ACCOUNT": "fakesnow",
+            "DVD_RENTAL_SNOWFLAKE_USER": "fake",
+            "DVD_RENTAL_SNOWFLAKE_PASSWORD": "snow",
+            "DVD_RENTAL_SNOWFLAKE_HOST": "localhost",
+            "DVD_RENTAL_SNOWFLAKE_PORT": str(self.port),
+            "DVD_RENTAL_SNOWFLAKE_PROTOCOL": "http",
+        }
+
     def tell(self, command: str, path: Path) -> None:
         assert self.process.stdin
         assert self.process.stdout
