@@ -8,7 +8,7 @@ from dvd_rental_dagster.airbyte.arrival import Arrived, ArrivedInFile
 from dvd_rental_dagster.airbyte.snowflake_arrival import ArrivedInSnowflake
 from dvd_rental_dagster.errors import SettingsError
 from dvd_rental_dagster.settings import Settings, Warehouse, load_settings
-from dvd_rental_dagster.snowflake.account import SESSION, address, credentials, place
+from dvd_rental_dagster.snowflake.account import NETWORK_SECONDS, SESSION, address, credentials, place
 from dvd_rental_dagster.snowflake.session import Open
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def _snowflake(_: InitResourceContext) -> "SnowflakeResource":
     names = {"private_key_file": "private_key_path", "private_key_file_pwd": "private_key_password"}
     wanted: dict[str, Any] = {names.get(name, name): value for name, value in (found | place(settings)).items()}
     return SnowflakeResource(
-        **wanted, additional_snowflake_connection_args=address(settings) | {"session_parameters": SESSION}
+        **wanted,
+        network_timeout=NETWORK_SECONDS,
+        additional_snowflake_connection_args=address(settings) | {"session_parameters": SESSION},
     )
 
 

@@ -142,6 +142,7 @@ class Settings(BaseSettings):
     snowflake_private_key_path: Path | None = None
     snowflake_private_key_passphrase: SecretStr | None = None
     snowflake_role: SnowflakeName = "DVD_RENTALS_TRANSFORMER"
+    snowflake_loader_role: SnowflakeName = "DVD_RENTALS_LOADER"
     snowflake_warehouse: SnowflakeName = "DVD_RENTALS"
     snowflake_database: SnowflakeName = "DVD_RENTALS"
     snowflake_schema: SnowflakeName = "PUBLIC"

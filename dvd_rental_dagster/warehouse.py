@@ -1,5 +1,7 @@
 """The warehouse that the settings choose, for the embedded engine."""
 
+from functools import partial
+
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
@@ -7,7 +9,10 @@ from dvd_rental_dagster.errors import SettingsError
 from dvd_rental_dagster.replication.destinations import Destination
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
 from dvd_rental_dagster.replication.destinations.postgres_database import PostgresDestination
+from dvd_rental_dagster.replication.destinations.snowflake_database import SnowflakeDestination
+from dvd_rental_dagster.replication.destinations.snowflake_session import PARAMETERS
 from dvd_rental_dagster.settings import Settings, Warehouse
+from dvd_rental_dagster.snowflake.account import credentials, opened
 
 
 def chosen_destination(settings: Settings, *, wait_seconds: float = 30) -> Destination:
@@ -22,9 +27,7 @@ def chosen_destination(settings: Settings, *, wait_seconds: float = 30) -> Desti
         case Warehouse.POSTGRES:
             return PostgresDestination(_postgres_url(settings), wait_seconds=wait_seconds)
         case Warehouse.SNOWFLAKE:
-            raise SettingsError(
-                "DVD_RENTAL_WAREHOUSE=snowflake is not available yet. Set DVD_RENTAL_WAREHOUSE=duckdb or postgres."
-            )
+            return _snowflake_destination(settings, wait_seconds)
 
 
 def check_arrivals(settings: Settings) -> None:
@@ -52,6 +55,19 @@ def check_models(settings: Settings) -> None:
             "dvd-rental sync, verify, resync and status with it, and ask the database itself; or set "
             "DVD_RENTAL_WAREHOUSE=duckdb."
         )
+
+
+def _snowflake_destination(settings: Settings, wait_seconds: float) -> Destination:
+    """The database of the account, as the role that loads; the account's own settings are looked at right away."""
+    credentials(settings)
+    options = {
+        "role": settings.snowflake_loader_role,
+        "warehouse": settings.snowflake_warehouse,
+        "database": settings.snowflake_database,
+        "session_parameters": PARAMETERS | {"LOCK_TIMEOUT": max(1, int(wait_seconds))},
+    }
+    place = f"{settings.snowflake_database} in Snowflake's account {settings.snowflake_account}"
+    return SnowflakeDestination(partial(opened, settings, **options), place)
 
 
 def _postgres_url(settings: Settings) -> str:

@@ -1,5 +1,6 @@
 """Snowflake's emulator for the tests, in an environment of its own that is made when it is first asked for."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,20 @@ def emulator_python(pytestconfig: pytest.Config) -> Path:
     return python
 
 
+def connect(port: int, **options: Any) -> Any:
+    """A session at the emulator on the port, as this process."""
+    import snowflake.connector  # noqa: PLC0415  # an extra, for these tests alone
+
+    parameters = {"nop_regexes": [*UNKNOWN_TO_IT, f"^process {os.getpid()} "]}
+    parameters |= {"CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False}
+    return snowflake.connector.connect(
+        account="fakesnow", user="fake", host="localhost", port=port, protocol="http",
+        password="snow",  # noqa: S106  # of an emulator
+        session_parameters=options.pop("session_parameters", {}) | parameters,
+        network_timeout=60, login_timeout=60, **options,
+    )  # fmt: skip
+
+
 @dataclass
 class Emulator:
     """The running emulator, and dbt's profile for it."""
@@ -51,14 +66,7 @@ class Emulator:
 
     @property
     def connection(self) -> Any:
-        import snowflake.connector  # noqa: PLC0415  # for this test alone
-
-        return snowflake.connector.connect(
-            account="fakesnow", user="fake", host="localhost", port=self.port, protocol="http",
-            password="snow",  # noqa: S106  # of an emulator
-            session_parameters={"nop_regexes": UNKNOWN_TO_IT, "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False},
-            network_timeout=60, login_timeout=60,
-        )  # fmt: skip
+        return connect(self.port)
 
     @property
     def settings(self) -> dict[str, str]:

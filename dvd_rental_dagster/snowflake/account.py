@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
 
+NETWORK_SECONDS = 300
+"""How long a request is tried again when the network fails; a query may take longer than that."""
+
+
 def credentials(settings: Settings) -> dict[str, str]:
     """Account, user and either key pair or password, under the names of Snowflake's connector for Python.
 
@@ -62,9 +66,8 @@ def place(settings: Settings) -> dict[str, str]:
     }
 
 
-@contextmanager
-def connect(settings: Settings, **session: Any) -> Iterator["SnowflakeConnection"]:
-    """A session with no database, under the user's default role, unless the connector's arguments say otherwise.
+def opened(settings: Settings, **options: Any) -> "SnowflakeConnection":
+    """A session with what the options say of role, virtual warehouse, database and parameters; else the user's own.
 
     Raises:
         SettingsError: the extra is not installed, or a setting is missing.
@@ -76,15 +79,22 @@ def connect(settings: Settings, **session: Any) -> Iterator["SnowflakeConnection
         raise SettingsError(
             "Snowflake's connector is not installed. Install the extra: pip install 'dvd-rental-dagster[snowflake]'."
         ) from error
-    wanted: dict[str, Any] = credentials(settings) | address(settings) | session
+    wanted: dict[str, Any] = credentials(settings) | address(settings)
     try:
-        connection = connector.connect(**wanted, session_parameters=SESSION)
+        return connector.connect(
+            **wanted, **{"session_parameters": SESSION, "network_timeout": NETWORK_SECONDS} | options
+        )
     except connector.Error as error:
         raise SnowflakeError(
             f"Snowflake's account {settings.snowflake_account} did not let {settings.snowflake_user} in: {error.msg}. "
             "Check the DVD_RENTAL_SNOWFLAKE_* settings."
         ) from error
-    with connection:
+
+
+@contextmanager
+def connect(settings: Settings, **options: Any) -> Iterator["SnowflakeConnection"]:
+    """A session that is closed afterwards; options and errors are those of ``opened``."""
+    with opened(settings, **options) as connection:
         yield connection
 
 

@@ -1,14 +1,16 @@
 """Every test here runs once for each destination."""
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from emulation import Emulator
 from psycopg import sql
 from replica import STREAMS, TABLES
-from stores import Carried, DuckDBStore, PostgresStore, Store
+from stores import Carried, DuckDBStore, PostgresStore, SnowflakeStore, Store
 
 from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.source.cluster import SUPERUSER
@@ -30,12 +32,24 @@ def postgres_store(server: EmbeddedServer) -> Iterator[PostgresStore]:
         connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture
+def snowflake_store(emulator: Emulator) -> SnowflakeStore:
+    """A database of the emulator's, which ends with it."""
+    return SnowflakeStore(emulator.port, f"WAREHOUSE_{uuid.uuid4().hex.upper()}")
+
+
+ON_SNOWFLAKE = (
+    pytest.mark.skipif(not os.environ.get("DVD_RENTAL_TEST_LONG"), reason="takes minutes: DVD_RENTAL_TEST_LONG=1"),
+    pytest.mark.xdist_group("snowflake"),
+)
+
+
+@pytest.fixture(params=["duckdb", "postgres", pytest.param("snowflake", marks=ON_SNOWFLAKE)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "duckdb":
         return DuckDBStore(tmp_path / "warehouse.duckdb")
-    postgres: PostgresStore = request.getfixturevalue("postgres_store")
-    return postgres
+    named: Store = request.getfixturevalue(f"{request.param}_store")
+    return named
 
 
 @pytest.fixture

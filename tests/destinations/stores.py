@@ -4,12 +4,14 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
 import duckdb
 import psycopg
+from emulation import connect
 from psycopg import sql
 from psycopg.rows import dict_row
 from replica import PUBLICATION, Replica
@@ -20,6 +22,9 @@ from dvd_rental_dagster.replication.destinations import Destination
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
 from dvd_rental_dagster.replication.destinations.duckdb_types import quoted
 from dvd_rental_dagster.replication.destinations.postgres_database import PostgresDestination
+from dvd_rental_dagster.replication.destinations.snowflake_database import SnowflakeDestination
+from dvd_rental_dagster.replication.destinations.snowflake_session import PARAMETERS
+from dvd_rental_dagster.replication.destinations.snowflake_types import quoted as upper_quoted
 from dvd_rental_dagster.replication.verification import Verification, verify
 
 Row = dict[str, Any]
@@ -88,6 +93,62 @@ class PostgresStore:
     def _read(self, query: sql.Composed) -> list[Row]:
         with psycopg.connect(self.url, options="-c timezone=UTC") as connection:
             return connection.cursor(row_factory=dict_row).execute(query).fetchall()
+
+
+@dataclass(frozen=True)
+class SnowflakeStore:
+    """A database of the emulator's; a missing timestamp is read as text, for the emulator's own answer is 1970."""
+
+    port: int
+    database: str
+
+    def destination(self, wait_seconds: float = 30) -> Destination:
+        def open_session() -> Any:
+            parameters = PARAMETERS | {"LOCK_TIMEOUT": int(wait_seconds)}
+            return connect(self.port, database=self.database, session_parameters=parameters)
+
+        return SnowflakeDestination(open_session, f"{self.database} in the emulator")
+
+    def rows(self, schema: str, stream: str) -> list[Row]:
+        read = {"TIMESTAMP_NTZ": datetime.fromisoformat, "TIMESTAMP_TZ": datetime.fromisoformat, "VARIANT": json.loads}
+        types, rows = self._read(schema, stream, "TIMESTAMP_NTZ", "TIMESTAMP_TZ")
+        return [
+            {
+                name: value if value is None else read.get(types[name], lambda value: value)(value)
+                for name, value in row.items()
+            }
+            for row in rows
+        ]
+
+    def texts(self, schema: str, stream: str) -> list[Row]:
+        _, rows = self._read(schema, stream, "TIMESTAMP_NTZ", "TIMESTAMP_TZ", "FLOAT", "BINARY", "TIME", "DATE")
+        return rows
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        with connect(self.port, database=self.database) as connection:
+            answer: list[tuple[Any, ...]] = connection.cursor().execute(query).fetchall()
+            return answer
+
+    def _read(self, schema: str, stream: str, *as_texts: str) -> tuple[dict[str, str], list[Row]]:
+        """The types by column, and the rows, of some types as texts; names in lower case, as the source has them."""
+        name = stream.upper().replace("'", "''")
+        types = {
+            column.lower(): data_type
+            for column, data_type in self.ask(
+                "select column_name, data_type from information_schema.columns where"
+                f" table_schema = '{schema.upper()}' and table_name = '{name}' order by ordinal_position"
+            )
+        }
+        columns = (
+            f"to_varchar({upper_quoted(column)})" if data_type in as_texts else upper_quoted(column)
+            for column, data_type in types.items()
+        )
+        rows = self.ask(f"select {', '.join(columns)} from {schema}.{upper_quoted(stream)}")
+        return types, [
+            {name: bytes(value) if isinstance(value, bytearray) else value
+             for name, value in zip(types, row, strict=True)}
+            for row in rows
+        ]  # fmt: skip
 
 
 @dataclass

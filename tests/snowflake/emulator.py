@@ -5,11 +5,16 @@ DuckDB warehouse, whose ``raw`` and ``history`` replace those of the database, o
 DuckDB file. It ends when its input does.
 """
 
+import shutil
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import duckdb
 from fakesnow import server, transforms  # the function; the next import puts the module of that name in its place
 from fakesnow.server import shared_fs
+from fakesnow.transforms import stage
 from sqlglot import exp
 
 DATABASE = "DVD_RENTALS"
@@ -17,7 +22,12 @@ DATABASE = "DVD_RENTALS"
 # What a loader makes of the warehouse's types on Snowflake; the others are called the same there.
 TYPES = {"JSON": "VARIANT", "BLOB": "BINARY", "TIMESTAMP": "TIMESTAMP_NTZ", "TIMESTAMP WITH TIME ZONE": "TIMESTAMP_TZ"}
 
+DEFINING = (exp.Create, exp.Alter, exp.Drop, exp.TruncateTable)
+
 emulated_create = transforms.create_table_as
+emulated_clone = transforms.create_clone
+emulated_precision = transforms.integer_precision
+emulated_connect = shared_fs.connect
 
 
 def keep_exact(expression: exp.Expression) -> exp.Expression:
@@ -25,12 +35,28 @@ def keep_exact(expression: exp.Expression) -> exp.Expression:
     return expression
 
 
+def keep_digits(expression: exp.Expression) -> exp.Expression:
+    """Leave ``number(38, 0)`` as it is: the emulator makes it an integer of 64 bits."""
+    if isinstance(expression, exp.DataType) and expression.this is exp.DataType.Type.DECIMAL and expression.expressions:
+        return expression
+    return emulated_precision(expression)
+
+
+def clone(expression: exp.Expression) -> exp.Expression:
+    """Let a clone replace a table: the emulator forgets that it was told to."""
+    made = emulated_clone(expression)
+    if made is not expression:
+        made.set("replace", expression.args.get("replace"))
+    return made
+
+
 def create(statement: exp.Expression, connection: Any) -> exp.Expression:
-    """Mend two things that DuckDB, which the emulator runs on, takes in another form.
+    """Mend what DuckDB, which the emulator runs on, takes in another form, and what a statement does to a transaction.
 
     A temporary object of a database and schema is one that lasts: dbt drops it when it is done with it. The query of
     ``create table (…) as select *``, which dbt writes for a clustered table with a contract, names its columns: the
-    emulator would ask DuckDB for them in a dialect that is not DuckDB's, and fail on ``dateadd``.
+    emulator would ask DuckDB for them in a dialect that is not DuckDB's, and fail on ``dateadd``. A statement that
+    defines something commits the transaction before it, and a stage can be dropped, with the files in it.
     """
     if isinstance(statement, exp.Create):
         if (properties := statement.args.get("properties")) and statement.find(exp.Table).db:
@@ -40,11 +66,46 @@ def create(statement: exp.Expression, connection: Any) -> exp.Expression:
             query = statement.expression.unnest()
             if isinstance(query, exp.Select) and query.is_star:
                 query.set("expressions", [exp.column(column.name) for column in statement.this.expressions])
+    if isinstance(statement, DEFINING) or "create_stage_name" in statement.args:
+        if statement.find(exp.Table).name.upper() == "MERGE_CANDIDATES":
+            statement.args.pop("table_comment", None)  # it is noted in another database, which a transaction cannot
+        else:
+            with suppress(duckdb.TransactionException):  # none was open
+                connection.commit()
+    if isinstance(statement, exp.Drop) and statement.args["kind"] == "STAGE":
+        return drop_stage(statement.args["tables"][0], connection)
     return emulated_create(statement, connection)
 
 
+def drop_stage(table: exp.Table, connection: Any) -> exp.Expression:
+    connection.execute(
+        "delete from _fs_global._fs_information_schema._fs_stages where schema_name = ? and name = ?",
+        [table.db, table.name],
+    )
+    for folder in Path(stage.LOCAL_BUCKET_PATH).glob(f"*/{table.db}/{table.name}"):
+        shutil.rmtree(folder)
+    return transforms.SUCCESS_NOP.copy()
+
+
+def connect(*arguments: Any, nop_regexes: list[str] | None = None, **options: Any) -> Any:
+    """A session, before which those of processes that are gone end, as Snowflake's do once they are in the way.
+
+    A process tells its number as a statement that is passed over, for the emulator hears of no client's end.
+    """
+    for token, session in list(server_module.sessions.items()):
+        number = next((regex.split()[1] for regex in session.nop_regexes or () if regex.startswith("^process ")), "")
+        if number and not Path("/proc", number).exists():
+            del server_module.sessions[token]
+            session.close()
+    return emulated_connect(*arguments, nop_regexes=nop_regexes, **options)
+
+
 transforms.create_table_as = create
+transforms.create_clone = clone
+transforms.integer_precision = keep_digits
 transforms.numeric_agg_implicit_cast = keep_exact
+shared_fs.connect = connect
+server_module = sys.modules["fakesnow.server"]
 
 
 def load(path: str) -> None:

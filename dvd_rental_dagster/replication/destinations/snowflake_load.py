@@ -1,0 +1,112 @@
+"""A full load of one stream into Snowflake: alone, or over rows that are there."""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from dvd_rental_dagster.catalog import SyncMode
+from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
+from dvd_rental_dagster.replication.destinations.snowflake_evolution import widen
+from dvd_rental_dagster.replication.destinations.snowflake_stage import Stage
+from dvd_rental_dagster.replication.destinations.snowflake_tables import SnowflakeTables, identity, listed
+from dvd_rental_dagster.replication.destinations.snowflake_types import TEXT, column_type, quoted, staged
+from dvd_rental_dagster.replication.table import Table
+
+
+def load(tables: SnowflakeTables, before: SyncMode | None, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
+    """Replace the stream by a full load; see ``Destination.load``. ``before`` is its mode until now, where known."""
+    tables.create()
+    held = {schema: tables.held(schema) for schema in ("RAW", "HISTORY")}
+    live = tables.relation("RAW")
+    if before is not SyncMode.INCREMENTAL_DEDUPED_HISTORY:
+        held["RAW"], live = held["HISTORY"], tables.live_versions("HISTORY")
+    keeps_versions = tables.state.mode is not SyncMode.FULL_REFRESH_OVERWRITE
+    over = keeps_versions and any(map(tables.holds_rows, ("RAW", "HISTORY")))
+    given, count = stage_snapshot(tables.stage, tables.table, rows)
+    widen(tables, "HISTORY")
+    if over:
+        _write_difference(tables, given, live, held["RAW"], floor_lsn)
+    if over and tables.appends:
+        widen(tables, "RAW")
+    else:
+        _empty_raw(tables)
+    for schema in ("RAW", "HISTORY"):
+        if schema == "RAW" or (keeps_versions and not over):
+            tables.insert(schema, _row(tables, schema, floor_lsn), given)
+    return count
+
+
+def stage_snapshot(stage: Stage, table: Table, rows: pa.RecordBatchReader) -> tuple[str, int]:
+    """A snapshot's rows in a temporary table, each with a name of its own; the table's name, and their number."""
+    types = {"_AIRBYTE_RAW_ID": TEXT, **{column.name.upper(): column_type(column) for column in table.columns}}
+    batches = (
+        [
+            raw_ids(batch.num_rows),
+            *(staged(table.stream, column, batch.column(column.name)) for column in table.columns),
+        ]
+        for batch in rows
+    )
+    return stage.load(types, batches)
+
+
+def _empty_raw(tables: SnowflakeTables) -> None:
+    """Leave ``raw`` no row, and the table's columns and types; it stays the same table where it has these."""
+    if tables.held("RAW") == tables.wanted:
+        tables.later(f"delete from {tables.relation('RAW')}")
+    else:
+        tables.replace("RAW", tables.wanted)
+
+
+def _row(tables: SnowflakeTables, schema: str, floor_lsn: int) -> dict[str, str]:
+    """The expressions that make a row of the contract of a loaded row."""
+    return tables.row(
+        schema,
+        {name: quoted(name) for name in tables.wanted},
+        tables.wanted,
+        lsn=str(floor_lsn),
+        updated_at=tables.extracted_at,
+        raw_id="_AIRBYTE_RAW_ID",
+    )
+
+
+def _write_difference(tables: SnowflakeTables, given: str, live: str, held: Mapping[str, str], floor_lsn: int) -> None:
+    """Write the versions of what is loaded that are not there as they are, and a delete for each row that is gone.
+
+    Rows are compared by the texts of their values, because a column may have had another type before. Of rows that look
+    the same each is paired with one.
+    """
+    values = {name: quoted(name) for name in tables.wanted}
+    before = {name: value if name in held else "null" for name, value in values.items()}
+    now = tables.row("HISTORY", values, tables.wanted, lsn=str(floor_lsn), updated_at=tables.extracted_at)
+    gone = tables.row(
+        "HISTORY",
+        before,
+        {name: held.get(name, data_type) for name, data_type in tables.held("HISTORY").items()},
+        lsn=str(floor_lsn),
+        updated_at=tables.extracted_at,
+        deleted_at=tables.extracted_at,
+    )
+    key = listed(tables.key)
+    still_there = f" and ({key}) not in (select {key} from appeared)" if key else ""
+    tables.later(f"""
+        insert into {tables.relation("HISTORY")} ({listed(now)})
+        with held as (
+            select *, row_number() over (partition by _AIRBYTE_ROW order by _AIRBYTE_RAW_ID) as _AIRBYTE_NUMBER
+            from (select *, {identity(tables.wanted, held)} as _AIRBYTE_ROW from {live} as live) as rows_before
+        ),
+        source as (
+            select *, row_number() over (partition by _AIRBYTE_ROW order by _AIRBYTE_RAW_ID) as _AIRBYTE_NUMBER
+            from (select *, {identity(tables.wanted, tables.wanted)} as _AIRBYTE_ROW from {given}) as rows_now
+        ),
+        appeared as (
+            select * from source
+            where (_AIRBYTE_ROW, _AIRBYTE_NUMBER) not in (select _AIRBYTE_ROW, _AIRBYTE_NUMBER from held)
+        ),
+        gone as (
+            select * from held
+            where (_AIRBYTE_ROW, _AIRBYTE_NUMBER) not in (select _AIRBYTE_ROW, _AIRBYTE_NUMBER from source)
+        )
+        select {", ".join(now.values())} from appeared
+        union all
+        select {", ".join(gone.values())} from gone where true{still_there}
+        """)
