@@ -11,6 +11,9 @@ from dataclasses import dataclass
 LOADED = ("RAW", "HISTORY")
 """Schemas that the loader writes."""
 
+LEDGER = "LEDGER"
+"""Schema in which the loader notes its place in the source's log, and stages what it loads."""
+
 BUILT = ("STAGING", "MARTS", "REPORTS")
 """Schemas that dbt builds."""
 
@@ -45,7 +48,7 @@ def script(layout: Layout) -> str:
 def _objects(layout: Layout) -> Iterator[str]:
     yield "use role sysadmin"
     yield f"create database if not exists {layout.database}"
-    for schema in (*LOADED, *BUILT):
+    for schema in (*LOADED, LEDGER, *BUILT):
         # Only the history cannot be had again from elsewhere; a transient schema pays for no fail-safe.
         kind = "schema" if schema == "HISTORY" else "transient schema"
         yield f"create {kind} if not exists {layout.database}.{schema}"
@@ -69,7 +72,7 @@ def _loading(layout: Layout) -> Iterator[str]:
     role = layout.role("LOADER")
     # Airbyte keeps a schema of its own beside those it fills.
     yield f"grant create schema on database {layout.database} to role {role}"
-    for schema in LOADED:
+    for schema in (*LOADED, LEDGER):
         yield (
             "grant usage, create table, create stage, create file format "
             f"on schema {layout.database}.{schema} to role {role}"

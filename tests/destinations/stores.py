@@ -1,6 +1,7 @@
 """The warehouses under test, each read by means of its own, and a replica that goes into any of them."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,6 +43,9 @@ class Store(Protocol):
     def texts(self, schema: str, stream: str) -> list[Row]:
         """The stream's rows, each value as the warehouse writes it, the key ``id`` as a number."""
 
+    def unfit(self, pg_type: str) -> str | None:
+        """The condition under which the warehouse has no place for the value ``{0}`` of the type."""
+
 
 @dataclass(frozen=True)
 class DuckDBStore:
@@ -57,6 +61,9 @@ class DuckDBStore:
         return self._read(
             f"select columns(* exclude (id))::varchar, id from {schema}.{quoted(stream)} order by _ab_cdc_lsn, id"
         )
+
+    def unfit(self, pg_type: str) -> str | None:  # noqa: ARG002  # there is a place for every value of the matrix
+        return None
 
     def _read(self, query: str) -> list[Row]:
         with duckdb.connect(self.path, read_only=True) as connection:
@@ -89,6 +96,9 @@ class PostgresStore:
             columns = [column.name for column in empty.description or () if column.name != "id"]
         texts = sql.SQL(", ").join(sql.SQL("{0}::text as {0}").format(sql.Identifier(column)) for column in columns)
         return self._read(sql.SQL("select {}, id from {}").format(texts, table))
+
+    def unfit(self, pg_type: str) -> str | None:  # noqa: ARG002  # there is a place for every value of the matrix
+        return None
 
     def _read(self, query: sql.Composed) -> list[Row]:
         with psycopg.connect(self.url, options="-c timezone=UTC") as connection:
@@ -123,6 +133,11 @@ class SnowflakeStore:
     def texts(self, schema: str, stream: str) -> list[Row]:
         _, rows = self._read(schema, stream, "TIMESTAMP_NTZ", "TIMESTAMP_TZ", "FLOAT", "BINARY", "TIME", "DATE")
         return rows
+
+    def unfit(self, pg_type: str) -> str | None:
+        if pg_type == "date" or (pg_type.startswith("timestamp") and not pg_type.endswith("]")):
+            return "{0} not between '0001-01-01' and '9999-12-31'"
+        return "{0} = '24:00:00'" if re.fullmatch(r"time(\(\d\))?", pg_type) else None
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         with connect(self.port, database=self.database) as connection:

@@ -83,7 +83,11 @@ def test_what_runs_on_duckdb_says_so(choose: Set, command: tuple[str, ...]) -> N
             {"warehouse": "postgres", "warehouse_url": "hidden=what is=this"},
             "DVD_RENTAL_WAREHOUSE_URL is no connection",
         ),
-        ({"warehouse": "snowflake"}, "snowflake is not available yet"),
+        ({"warehouse": "snowflake"}, "Set DVD_RENTAL_SNOWFLAKE_ACCOUNT and DVD_RENTAL_SNOWFLAKE_USER"),
+        (
+            {"warehouse": "snowflake", "snowflake_account": "a", "snowflake_user": "hidden"},
+            "Set one of DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH",
+        ),
     ],
 )
 def test_a_setting_that_cannot_serve_is_one_clear_error(choose: Set, values: dict[str, str], message: str) -> None:

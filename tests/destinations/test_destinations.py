@@ -229,6 +229,9 @@ def test_every_type_of_dvd_rental_is_exact_from_snapshot_and_log(carry: Carry, t
 def test_a_value_of_any_type_is_the_same_from_snapshot_and_log(value: Carried, store: Store) -> None:
     with psycopg.connect(value.url) as connection:
         matrix = Matrix.make(connection)
+    for column, pg_type in matrix.columns.items():
+        if unfit := store.unfit(pg_type):
+            value.execute(f"update value set {column} = null where {unfit.format(column)}")
     value.sync()
     value.execute(matrix.copy(1000))
     value.sync()

@@ -99,6 +99,14 @@ def test_the_transformer_reads_what_is_loaded_and_builds_in_its_three_schemas() 
     }
 
 
+def test_the_loader_makes_tables_and_stages_in_the_schemas_that_it_writes() -> None:
+    rights = granted("LOADER")
+    for right in ("usage", "create table", "create stage"):
+        assert {place for each, place in rights if each == right and place.startswith("schema")} == {
+            f"schema DVD_RENTALS.{schema}" for schema in ("RAW", "HISTORY", "LEDGER")
+        }
+
+
 def test_a_developer_makes_schemas_and_writes_into_none_of_the_shared() -> None:
     rights = granted("DEVELOPER")
     assert {(right, place) for right, place in rights if right.startswith("create")} == {

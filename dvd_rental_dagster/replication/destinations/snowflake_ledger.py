@@ -26,7 +26,7 @@ _TABLES = {
     "STREAMS": "stream varchar not null, generation_id number(38,0) not null, mode varchar not null,"
     " snapshot_lsn number(38,0) not null, table_oid number(38,0) not null, columns varchar not null",
     "WRITER": "written number(38,0) not null",
-    "REPLACEMENTS": "number number(38,0) not null, schema_name varchar not null, table_name varchar not null,"
+    "REPLACEMENTS": "ordinal number(38,0) not null, schema_name varchar not null, table_name varchar not null,"
     " replacement varchar not null",
 }
 NEXT = "_AIRBYTE_NEXT_"
@@ -124,7 +124,7 @@ class SnowflakeLedger:
     def put_replacements(self) -> None:
         """Put the tables that a transaction filled for it in the place of others."""
         found = self._session.ask(
-            "select schema_name, table_name, replacement from LEDGER.replacements order by number"
+            "select schema_name, table_name, replacement from LEDGER.replacements order by ordinal"
         )
         for schema, table, replacement in found:
             columns = self._session.columns

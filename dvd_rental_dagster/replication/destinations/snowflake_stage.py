@@ -17,7 +17,7 @@ from dvd_rental_dagster.replication.destinations.snowflake_session import Snowfl
 from dvd_rental_dagster.replication.destinations.snowflake_types import literal, quoted, read
 
 FILE_BYTES = 128 << 20
-"""Bytes of Arrow that one file holds, and a batch at most beyond; compressed it has the size that COPY works best on."""
+"""Bytes of Arrow that one file holds, or a batch more; compressed it has the size that COPY works best on."""
 
 _LOADED = 3
 """Where COPY's answer for a file has the number of rows loaded."""
@@ -65,7 +65,8 @@ class Stage:
             self._session.execute(f"create temporary stage {self._name}")
             self._made = True
         parquet.write_table(rows, path)
-        self._session.ask(f"put {literal(path.as_uri())} {folder} auto_compress = false overwrite = true")
+        file = literal(f"file://{path.as_posix()}")
+        self._session.ask(f"put {file} {folder} auto_compress = false overwrite = true")
         path.unlink()
 
     def _copy(self, table: str, folder: str, values: list[str], columns: list[str], sent: int) -> None:
