@@ -44,11 +44,11 @@ def emulator_python(pytestconfig: pytest.Config) -> Path:
 
 def connect(port: int, **options: Any) -> Any:
     """A session at the emulator on the port, as this process."""
-    import snowflake.connector  # noqa: PLC0415  # an extra, for these tests alone
+    from snowflake.connector import SnowflakeConnection  # noqa: PLC0415  # an extra, for these tests alone
 
     parameters = {"nop_regexes": [*UNKNOWN_TO_IT, f"^process {os.getpid()} "]}
     parameters |= {"CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False}
-    return snowflake.connector.connect(
+    return SnowflakeConnection(
         account="fakesnow", user="fake", host="localhost", port=port, protocol="http",
         password="snow",  # noqa: S106  # of an emulator
         session_parameters=options.pop("session_parameters", {}) | parameters,

@@ -3,7 +3,6 @@
 PostgreSQL documentation, 52.19 "pg_replication_slots" and 54.4 "Streaming Replication Protocol".
 """
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -269,8 +268,9 @@ def exported_snapshot(url: str, connection: Connection[Any], slot: str) -> Itera
     Raises:
         SnapshotError: no slot is free, or a transaction that writes has been open for too long.
     """
-    name = f"{slot}_snapshot_{os.getpid()}"
     with closing(connect_replication(url, lock_timeout=f"{SNAPSHOT_WAIT_SECONDS}s")) as exporter:
+        # A comparison holds one while the streams that every sync loads anew take another.
+        name = f"{slot}_snapshot_{exporter.info.backend_pid}"
         # Servers before 15 know only this form, and the later ones know it still.
         command = sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT").format(
             sql.Identifier(name)

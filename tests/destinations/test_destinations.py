@@ -188,6 +188,7 @@ def test_full_refresh_streams_are_replaced_at_every_sync(carry: Carry) -> None:
     carried.sync()
     assert [(row["id"], row["name"]) for row in carried.raw()] == [(2, "b")]
     assert carried.history() == []
+    assert carried.verify().equal
 
 
 def test_rows_without_a_key_are_counted(carry: Carry) -> None:

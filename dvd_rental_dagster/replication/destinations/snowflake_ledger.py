@@ -42,6 +42,7 @@ class SnowflakeLedger:
     def __init__(self, session: SnowflakeSession) -> None:
         self._session = session
         self._known: Rows = []
+        self._written: Rows = []
         self._prepared = False
         self._tables: set[str] = set()
 
@@ -116,10 +117,11 @@ class SnowflakeLedger:
         )
         if values := ", ".join(f"({row})" for row in streams):
             self._session.execute(f"insert into LEDGER.streams values {values}")
+        self._written = self._positions()
 
     def committed(self) -> None:
         """After a transaction: the ledger that it wrote is the one that the next continues."""
-        self._known = self._positions()
+        self._known = self._written
 
     def put_replacements(self) -> None:
         """Put the tables that a transaction filled for it in the place of others."""

@@ -9,23 +9,21 @@ from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
 from dvd_rental_dagster.replication.destinations.snowflake_evolution import widen
 from dvd_rental_dagster.replication.destinations.snowflake_stage import Stage
 from dvd_rental_dagster.replication.destinations.snowflake_tables import SnowflakeTables, identity, listed
-from dvd_rental_dagster.replication.destinations.snowflake_types import TEXT, column_type, quoted, staged
+from dvd_rental_dagster.replication.destinations.snowflake_types import TEXT, column_type, quoted, staged, written
 from dvd_rental_dagster.replication.table import Table
 
 
 def load(tables: SnowflakeTables, before: SyncMode | None, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
     """Replace the stream by a full load; see ``Destination.load``. ``before`` is its mode until now, where known."""
     tables.create()
-    held = {schema: tables.held(schema) for schema in ("RAW", "HISTORY")}
-    live = tables.relation("RAW")
-    if before is not SyncMode.INCREMENTAL_DEDUPED_HISTORY:
-        held["RAW"], live = held["HISTORY"], tables.live_versions("HISTORY")
     keeps_versions = tables.state.mode is not SyncMode.FULL_REFRESH_OVERWRITE
     over = keeps_versions and any(map(tables.holds_rows, ("RAW", "HISTORY")))
     given, count = stage_snapshot(tables.stage, tables.table, rows)
     widen(tables, "HISTORY")
-    if over:
-        _write_difference(tables, given, live, held["RAW"], floor_lsn)
+    if over and before is SyncMode.INCREMENTAL_DEDUPED_HISTORY:
+        _write_difference(tables, given, tables.relation("RAW"), tables.held("RAW"), floor_lsn)
+    elif over:
+        _write_difference(tables, given, tables.live_versions("HISTORY"), tables.held("HISTORY"), floor_lsn)
     if over and tables.appends:
         widen(tables, "RAW")
     else:
@@ -72,8 +70,9 @@ def _row(tables: SnowflakeTables, schema: str, floor_lsn: int) -> dict[str, str]
 def _write_difference(tables: SnowflakeTables, given: str, live: str, held: Mapping[str, str], floor_lsn: int) -> None:
     """Write the versions of what is loaded that are not there as they are, and a delete for each row that is gone.
 
-    Rows are compared by the texts of their values, because a column may have had another type before. Of rows that look
-    the same each is paired with one.
+    What is there are ``raw``'s rows where it holds just the current ones, with a version of each, else the last
+    versions of ``history``; ``held`` has the types of their columns. Rows are compared by the texts of their values,
+    because a column may have had another type before. Of rows that look the same each is paired with one.
     """
     values = {name: quoted(name) for name in tables.wanted}
     before = {name: value if name in held else "null" for name, value in values.items()}
@@ -86,8 +85,9 @@ def _write_difference(tables: SnowflakeTables, given: str, live: str, held: Mapp
         updated_at=tables.extracted_at,
         deleted_at=tables.extracted_at,
     )
-    key = listed(tables.key)
-    still_there = f" and ({key}) not in (select {key} from appeared)" if key else ""
+    key_before = ", ".join(written(before[part], held.get(part, TEXT)) for part in tables.key)
+    key_now = ", ".join(written(values[part], tables.wanted[part]) for part in tables.key)
+    still_there = f" and ({key_before}) not in (select {key_now} from appeared)" if tables.key else ""
     tables.later(f"""
         insert into {tables.relation("HISTORY")} ({listed(now)})
         with held as (

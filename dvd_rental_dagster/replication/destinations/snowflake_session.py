@@ -145,7 +145,7 @@ class SnowflakeSession:
 
     def define(self, schema: str, table: str, columns: dict[str, str], constrained: str) -> None:
         """Make a table; ``constrained`` is its columns as DDL has them, ``columns`` their types."""
-        self.execute(f"create or replace table {schema}.{quoted(table)} ({constrained})")
+        self.execute(f"create table if not exists {schema}.{quoted(table)} ({constrained})")
         self.columns[schema, table] = columns
 
     def drop(self, schema: str, table: str) -> None:

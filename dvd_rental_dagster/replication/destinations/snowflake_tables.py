@@ -5,6 +5,7 @@ transaction, and put in its place after the commit; see ``snowflake_ledger.py``.
 """
 
 import json
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 
 from dvd_rental_dagster.catalog import SyncMode
@@ -93,7 +94,7 @@ class SnowflakeTables:
     def create(self) -> None:
         """Make the stream's tables where they are missing."""
         for schema in ("RAW", "HISTORY"):
-            if not self.held(schema):
+            if (schema, self.name) not in self.session.columns:
                 self._define(schema, self.name, self.wanted)
 
     def replace(self, schema: str, columns: Mapping[str, str], values: Mapping[str, str] | None = None) -> None:
@@ -101,8 +102,7 @@ class SnowflakeTables:
 
         It has the rows with these expressions for their values, null where there is none; without any, no row.
         """
-        number = self.session.number()
-        new = f"{NEXT}{number}_{self.name}"
+        new = f"{NEXT}{secrets.token_hex(4).upper()}_{self.name}"
         self._define(schema, new, columns)
         if values is not None:
             own = {name: quoted(name) for name in _OWN}
@@ -111,7 +111,7 @@ class SnowflakeTables:
                 f"insert into {schema}.{quoted(new)} ({listed(self._all(columns))})"
                 f" select {cells} from {self.relation(schema)}"
             )
-        self.later(note_replacement(number, schema, self.name, new))
+        self.later(note_replacement(self.session.number(), schema, self.name, new))
         self._places[schema, self.name] = new
 
     def add(self, schema: str, column: str, data_type: str) -> None:
@@ -155,7 +155,7 @@ class SnowflakeTables:
             "_AIRBYTE_EXTRACTED_AT": self.extracted_at,
             "_AIRBYTE_META": f"parse_json({meta})",
             "_AIRBYTE_GENERATION_ID": str(self.state.generation),
-            **{name: converted(value, types[name], held[name]) for name, value in values.items()},
+            **{name: converted(value, types[name], held.get(name, types[name])) for name, value in values.items()},
             "_AB_CDC_LSN": lsn,
             "_AB_CDC_UPDATED_AT": updated_at,
             "_AB_CDC_DELETED_AT": deleted_at,
