@@ -1,6 +1,9 @@
 """What the graph's assets are given: on Snowflake, the connections of ``dagster_snowflake``'s resource."""
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from dagster import AssetExecutionContext, InitResourceContext, ResourceDefinition, resource
 
@@ -8,11 +11,12 @@ from dvd_rental_dagster.airbyte.arrival import Arrived, ArrivedInFile
 from dvd_rental_dagster.airbyte.snowflake_arrival import ArrivedInSnowflake
 from dvd_rental_dagster.errors import SettingsError
 from dvd_rental_dagster.settings import Settings, Warehouse, load_settings
-from dvd_rental_dagster.snowflake.account import NETWORK_SECONDS, SESSION, address, credentials, place
+from dvd_rental_dagster.snowflake.account import NETWORK_SECONDS, SESSION, address, credentials, not_let_in, place
 from dvd_rental_dagster.snowflake.session import Open
 
 if TYPE_CHECKING:
     from dagster_snowflake import SnowflakeResource
+    from snowflake.connector import SnowflakeConnection
 
 SNOWFLAKE = "snowflake"
 """The resource's key; there is none on another warehouse."""
@@ -57,13 +61,29 @@ def _snowflake(_: InitResourceContext) -> "SnowflakeResource":
     )
 
 
-def connections(context: AssetExecutionContext) -> Open:
+def connections(context: AssetExecutionContext, settings: Settings) -> Open:
     """What opens a connection through the resource."""
-    return cast("Open", getattr(context.resources, SNOWFLAKE).get_connection)
+    return partial(_connection, getattr(context.resources, SNOWFLAKE), settings)
+
+
+@contextmanager
+def _connection(account: "SnowflakeResource", settings: Settings) -> Iterator["SnowflakeConnection"]:
+    from snowflake.connector import Error  # noqa: PLC0415  # who has the resource has paid for it
+
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(account.get_connection())
+        except Error as error:
+            raise not_let_in(settings, error) from error
+        try:
+            yield connection
+        except BaseException:
+            connection.close()  # the resource closes it only when all went well
+            raise
 
 
 def arrived(context: AssetExecutionContext, settings: Settings) -> Arrived:
     """Where the rows that Airbyte writes are looked for."""
     if settings.warehouse is Warehouse.SNOWFLAKE:
-        return ArrivedInSnowflake(settings, connections(context))
+        return ArrivedInSnowflake(settings, connections(context, settings))
     return ArrivedInFile(settings)

@@ -60,7 +60,7 @@ def _copied(settings: Settings) -> MaterializeResult[None]:
 
 
 def _noted(context: AssetExecutionContext, settings: Settings) -> MaterializeResult[None]:
-    build = record_build(settings, connections(context))
+    build = record_build(settings, connections(context, settings))
     return MaterializeResult(
         asset_key=PUBLISHED_KEY, metadata={"sync_id": build.sync_id, "database": settings.snowflake_database}
     )

@@ -12,7 +12,7 @@ SESSION = {"QUERY_TAG": "dvd_rental", "TIMEZONE": "UTC"}
 """Parameters of every session: queries are found by the tag, and instants are told as those of the other side are."""
 
 if TYPE_CHECKING:
-    from snowflake.connector import SnowflakeConnection
+    from snowflake.connector import Error, SnowflakeConnection
 
 
 NETWORK_SECONDS = 300
@@ -85,10 +85,15 @@ def opened(settings: Settings, **options: Any) -> "SnowflakeConnection":
             **wanted, **{"session_parameters": SESSION, "network_timeout": NETWORK_SECONDS} | options
         )
     except connector.Error as error:
-        raise SnowflakeError(
-            f"Snowflake's account {settings.snowflake_account} did not let {settings.snowflake_user} in: {error.msg}. "
-            "Check the DVD_RENTAL_SNOWFLAKE_* settings."
-        ) from error
+        raise not_let_in(settings, error) from error
+
+
+def not_let_in(settings: Settings, error: "Error") -> SnowflakeError:
+    """What to say when no session can be opened."""
+    return SnowflakeError(
+        f"Snowflake's account {settings.snowflake_account} did not let {settings.snowflake_user} in: {error.msg}. "
+        "Check the DVD_RENTAL_SNOWFLAKE_* settings."
+    )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from contract import Contract
-from emulation import Emulator
+from emulation import SECRET, Emulator
 from loader import SnowflakeLoader
 from pipeline import Pipeline, open_pipeline
 from reports import REPORTS, Rows, report_rows, source_rows
@@ -91,6 +91,12 @@ def test_every_model_is_built_and_every_check_passed_with_the_streams_and_slots_
     assets, checks = 2 * streams + kinds["model"] + published, streams + kinds["test"] + slot_checks
     assert f"{assets} assets, {checks} checks passed, 0 failed." in " ".join(built.printed[0].split())
     assert f"{checks} checks passed, 0 failed." in " ".join(built.printed[1].split())
+
+
+def test_no_file_of_a_run_holds_the_account_s_password(built: Built) -> None:
+    files = [path for path in built.pipeline.home.path.rglob("*") if path.is_file()]
+    assert files
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
 
 
 def test_a_row_or_a_table_that_did_not_arrive_is_named(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from emulation import Emulator
 from home import Home
 from reports import REPORTS, Rows, report_rows, source_rows
 
+from dvd_rental_dagster.answers import QUESTIONS
 from dvd_rental_dagster.snowflake.account import execute
 from dvd_rental_dagster.snowflake.bootstrap import Layout, bootstrap
 
@@ -76,6 +77,12 @@ def test_a_query_is_answered_by_snowflake_and_changes_nothing(built: Built) -> N
     assert "it does not change the warehouse" in " ".join(refused.stderr.split())
     assert built.home.query("select count(*) as payments from raw.payment") == counted
     assert counted[0]["payments"] > 10000
+
+
+def test_the_demo_asks_snowflake_what_the_reports_answer(built: Built) -> None:
+    printed = built.home.cli("demo")
+    assert "Nothing changed at the source since the reports were built." in printed
+    assert all(question.words in printed for question in QUESTIONS)
 
 
 def test_the_status_tells_the_account_and_what_was_loaded_and_built(built: Built) -> None:
