@@ -5,6 +5,7 @@ DuckDB warehouse, whose ``raw`` and ``history`` replace those of the database, o
 DuckDB file. It ends when its input does.
 """
 
+import os
 import shutil
 import sys
 from contextlib import suppress
@@ -94,10 +95,18 @@ def connect(*arguments: Any, nop_regexes: list[str] | None = None, **options: An
     """
     for token, session in list(server_module.sessions.items()):
         number = next((regex.split()[1] for regex in session.nop_regexes or () if regex.startswith("^process ")), "")
-        if number and not Path("/proc", number).exists():
+        if number and is_gone(int(number)):
             del server_module.sessions[token]
             session.close()
     return emulated_connect(*arguments, nop_regexes=nop_regexes, **options)
+
+
+def is_gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 transforms.create_table_as = create

@@ -12,6 +12,7 @@ from dvd_rental_dagster.replication.destinations.snowflake_types import (
     INSTANT,
     INTEGER,
     TEXT,
+    folded,
     instant,
     instants,
     quoted,
@@ -85,7 +86,7 @@ def _stage(tables: SnowflakeTables, changes: Changes) -> str:
     ]
     types = _TYPES | {_flag(changes, name): "boolean" for name in changes.unchanged}
     for column in tables.table.columns:
-        name = column.name.upper()
+        name = folded(column.name)
         types[name] = tables.wanted[name]
         if column.name in changes.columns:
             arrays.append(staged(tables.stream, column, changes.columns[column.name]))

@@ -9,7 +9,7 @@ from dvd_rental_dagster.replication.destinations.snowflake_load import stage_sna
 from dvd_rental_dagster.replication.destinations.snowflake_session import SnowflakeSession
 from dvd_rental_dagster.replication.destinations.snowflake_stage import Stage
 from dvd_rental_dagster.replication.destinations.snowflake_tables import listed
-from dvd_rental_dagster.replication.destinations.snowflake_types import column_type, quoted
+from dvd_rental_dagster.replication.destinations.snowflake_types import column_type, quoted, written
 from dvd_rental_dagster.replication.table import Table
 
 
@@ -37,13 +37,18 @@ class SnowflakeComparison:
     def differing_keys(self, rows: pa.RecordBatchReader, limit: int) -> tuple[tuple[Any, ...], ...]:
         """See ``Destination.differing_keys``."""
         source, _ = stage_snapshot(self._stage, self._table, rows)
-        key = listed(self._table.identifying)
+        # Values of some types cannot be sorted; without a key the texts of all columns are it.
+        parts = [quoted(part) for part in self._table.key] or [
+            written(quoted(column.name), column_type(column)) for column in self._table.columns
+        ]
+        names = [f"KEY_{number}" for number in range(len(parts))]
+        key, named = ", ".join(names), ", ".join(f"{part} as {name}" for part, name in zip(parts, names, strict=True))
         found = self._session.ask(
             f"""
             with sides as (
-                select {key}, {self._hash} as _AIRBYTE_ROW, 1 as _AIRBYTE_SIDE from {source}
+                select {named}, {self._hash} as _AIRBYTE_ROW, 1 as _AIRBYTE_SIDE from {source}
                 union all
-                select {key}, {self._hash} as _AIRBYTE_ROW, -1 as _AIRBYTE_SIDE from {self._raw} as held
+                select {named}, {self._hash} as _AIRBYTE_ROW, -1 as _AIRBYTE_SIDE from {self._raw} as held
             ),
             differing as (
                 select {key} from sides group by {key}, _AIRBYTE_ROW having sum(_AIRBYTE_SIDE) <> 0

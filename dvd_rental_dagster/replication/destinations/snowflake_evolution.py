@@ -13,6 +13,7 @@ from dvd_rental_dagster.replication.destinations.snowflake_tables import Snowfla
 from dvd_rental_dagster.replication.destinations.snowflake_types import (
     common_type,
     converted,
+    folded,
     instant,
     literal,
     quoted,
@@ -25,7 +26,7 @@ from dvd_rental_dagster.replication.evolution import Evolution
 
 def evolve(tables: SnowflakeTables, evolution: Evolution, lsn: int, committed_at: int) -> None:
     """Bring the stream's tables to the columns of ``tables``; see ``Destination.evolve``."""
-    renamed = {old.upper(): new.upper() for old, new in evolution.renamed.items() if old.upper() != new.upper()}
+    renamed = {folded(old): folded(new) for old, new in evolution.renamed.items() if folded(old) != folded(new)}
     for schema in ("RAW", "HISTORY"):
         if schema == "HISTORY" or tables.appends:
             held = tables.held(schema)
@@ -34,7 +35,7 @@ def evolve(tables: SnowflakeTables, evolution: Evolution, lsn: int, committed_at
             widen(tables, schema, moved)
         else:
             names = {name: renamed.get(name, name) for name in tables.held(schema)}
-            dropped = {name.upper() for name in evolution.dropped}
+            dropped = {folded(name) for name in evolution.dropped}
             sources = {new: old for old, new in names.items() if new in tables.wanted and old not in dropped}
             _reshape(tables, schema, tables.wanted, sources)
     if evolution.missing:
@@ -75,7 +76,7 @@ def _fill_missing(tables: SnowflakeTables, evolution: Evolution, lsn: int, commi
     for column in tables.table.columns:
         if column.name in evolution.missing:
             [text] = staged(tables.stream, column, pa.array([evolution.missing[column.name]]))
-            name = column.name.upper()
+            name = folded(column.name)
             given[name] = read(f"{literal(str(text))}::varchar", tables.wanted[name])
     values = {name: quoted(name) for name in tables.wanted} | given
     types = tables.held("RAW") | {name: tables.wanted[name] for name in given}

@@ -11,6 +11,7 @@ A table that has to change other than by new columns cannot change inside a tran
 readers. Whoever comes after a process that was killed in between does that first.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from dvd_rental_dagster.errors import WarehouseBusyError
@@ -32,6 +33,9 @@ _TABLES = {
 NEXT = "_AIRBYTE_NEXT_"
 """What the name of a table begins with that is to be put in the place of another."""
 
+_STATEMENT_CHARACTERS = 500_000
+"""How long a statement gets that notes streams, unless one stream alone is longer; Snowflake takes a megabyte."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -42,7 +46,8 @@ class SnowflakeLedger:
     def __init__(self, session: SnowflakeSession) -> None:
         self._session = session
         self._known: Rows = []
-        self._written: Rows = []
+        self._streams: Rows = []
+        self._written: tuple[Rows, Rows] = ([], [])
         self._prepared = False
         self._tables: set[str] = set()
 
@@ -62,9 +67,11 @@ class SnowflakeLedger:
             return None
         [(*place, extracted_at, committed_at)] = self._known
         streams = self._session.ask(
-            "select stream, generation_id, mode, snapshot_lsn, table_oid, columns from LEDGER.streams"
+            "select stream, generation_id, mode, snapshot_lsn, table_oid, columns from LEDGER.streams order by stream"
         )
-        return ledger_of((*place, _microseconds(extracted_at), _microseconds(committed_at)), streams)
+        ledger = ledger_of((*place, _microseconds(extracted_at), _microseconds(committed_at)), streams)
+        self._streams = stream_rows(ledger.streams)
+        return ledger
 
     def prepare(self) -> None:
         """Make what is missing, and drop tables that were to replace others in a commit that never was."""
@@ -110,18 +117,16 @@ class SnowflakeLedger:
         )  # fmt: skip
         self._session.execute("delete from LEDGER.position")
         self._session.execute(f"insert into LEDGER.position select {', '.join(position)}")
+        self._written = self._positions(), stream_rows(ledger.streams)
+        if self._written[1] == self._streams:
+            return
         self._session.execute("delete from LEDGER.streams")
-        streams = (
-            ", ".join(literal(field) if isinstance(field, str) else str(field) for field in row)
-            for row in stream_rows(ledger.streams)
-        )
-        if values := ", ".join(f"({row})" for row in streams):
+        for values in _portions(self._written[1]):
             self._session.execute(f"insert into LEDGER.streams values {values}")
-        self._written = self._positions()
 
     def committed(self) -> None:
         """After a transaction: the ledger that it wrote is the one that the next continues."""
-        self._known = self._written
+        self._known, self._streams = self._written
 
     def put_replacements(self) -> None:
         """Put the tables that a transaction filled for it in the place of others."""
@@ -151,6 +156,19 @@ def note_replacement(number: int, schema: str, table: str, replacement: str) -> 
     """The statement that has a transaction replace a table after its commit; later numbers come later."""
     names = ", ".join(map(literal, (schema, table, replacement)))
     return f"insert into LEDGER.replacements values ({number}, {names})"
+
+
+def _portions(rows: Rows) -> Iterator[str]:
+    """The rows as a statement's values, as many at a time as one takes."""
+    portion: list[str] = []
+    for row in rows:
+        values = f"({', '.join(literal(each) if isinstance(each, str) else str(each) for each in row)})"
+        if portion and sum(map(len, portion)) + len(values) > _STATEMENT_CHARACTERS:
+            yield ", ".join(portion)
+            portion = []
+        portion.append(values)
+    if portion:
+        yield ", ".join(portion)
 
 
 def _microseconds(at: datetime) -> int:

@@ -9,7 +9,14 @@ from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
 from dvd_rental_dagster.replication.destinations.snowflake_evolution import widen
 from dvd_rental_dagster.replication.destinations.snowflake_stage import Stage
 from dvd_rental_dagster.replication.destinations.snowflake_tables import SnowflakeTables, identity, listed
-from dvd_rental_dagster.replication.destinations.snowflake_types import TEXT, column_type, quoted, staged, written
+from dvd_rental_dagster.replication.destinations.snowflake_types import (
+    TEXT,
+    column_type,
+    folded,
+    quoted,
+    staged,
+    written,
+)
 from dvd_rental_dagster.replication.table import Table
 
 
@@ -36,7 +43,7 @@ def load(tables: SnowflakeTables, before: SyncMode | None, rows: pa.RecordBatchR
 
 def stage_snapshot(stage: Stage, table: Table, rows: pa.RecordBatchReader) -> tuple[str, int]:
     """A snapshot's rows in a temporary table, each with a name of its own; the table's name, and their number."""
-    types = {"_AIRBYTE_RAW_ID": TEXT, **{column.name.upper(): column_type(column) for column in table.columns}}
+    types = {"_AIRBYTE_RAW_ID": TEXT, **{folded(column.name): column_type(column) for column in table.columns}}
     batches = (
         [
             raw_ids(batch.num_rows),

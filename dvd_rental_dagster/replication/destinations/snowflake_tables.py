@@ -20,6 +20,7 @@ from dvd_rental_dagster.replication.destinations.snowflake_types import (
     column_type,
     comparable,
     converted,
+    folded,
     instant,
     literal,
     quoted,
@@ -62,9 +63,9 @@ class SnowflakeTables:
         self.table = table
         self.state = state
         self.stream = table.stream
-        self.name = table.stream.name.upper()
-        self.wanted = {column.name.upper(): column_type(column) for column in table.columns}
-        self.key = tuple(part.upper() for part in table.key)
+        self.name = folded(table.stream.name)
+        self.wanted = {folded(column.name): column_type(column) for column in table.columns}
+        self.key = tuple(folded(part) for part in table.key)
         self._places = places
         self._stamp = stamp
 

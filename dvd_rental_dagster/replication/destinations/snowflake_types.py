@@ -5,6 +5,7 @@ Everything is staged as text, from snapshot and log in one form, and read by the
 """
 
 import re
+import string
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,6 +38,7 @@ _TYPES: dict[Kind, str] = {
 }
 _NUMBER = re.compile(r"number\((\d+),(\d+)\)")
 _MAX_PRECISION = 38
+_FOLDING = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 _FIT: dict[Kind, str] = {
     Kind.DECIMAL: r"^-?\d",
     Kind.DATE: r"^\d{4}-\d\d-\d\d$",
@@ -53,9 +55,14 @@ _MICROSECONDS_OF_YEARS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 _TIMESTAMPS = frozenset({Kind.TIMESTAMP, Kind.TIMESTAMPTZ})
 
 
+def folded(name: str) -> str:
+    """A name as Snowflake has it: the letters that a name without quotes can have are upper case."""
+    return name.translate(_FOLDING)
+
+
 def quoted(name: str) -> str:
-    """An identifier as Snowflake reads it literally, in upper case, as names without quotes are there."""
-    return '"' + name.upper().replace('"', '""') + '"'
+    """A folded identifier as Snowflake reads it literally."""
+    return '"' + folded(name).replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
