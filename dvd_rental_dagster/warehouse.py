@@ -44,11 +44,13 @@ def check_arrivals(settings: Settings) -> None:
 
 
 def check_models(settings: Settings) -> None:
-    """Make sure that the models run on the warehouse.
+    """Make sure that the models run on the warehouse, and that the settings say how to get in.
 
     Raises:
-        SettingsError: it is PostgreSQL.
+        SettingsError: it is PostgreSQL, or Snowflake's account is not known.
     """
+    if settings.warehouse is Warehouse.SNOWFLAKE:
+        credentials(settings)
     if settings.warehouse is Warehouse.POSTGRES:
         raise SettingsError(
             "The models, and what is published, run on duckdb or snowflake, and DVD_RENTAL_WAREHOUSE is postgres. Use "

@@ -7,9 +7,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from dagster import build_init_resource_context
+from typer.testing import CliRunner
 
+from dvd_rental_dagster.cli import app
+from dvd_rental_dagster.errors import SettingsError
 from dvd_rental_dagster.resources import resources
-from dvd_rental_dagster.settings import load_settings
+from dvd_rental_dagster.settings import Engine, Settings, load_settings
 
 pytestmark = [
     pytest.mark.skipif(find_spec("dagster_snowflake") is None, reason="the extra for Snowflake is not installed"),
@@ -50,6 +53,19 @@ def test_the_resource_logs_in_with_the_settings_key_and_works_where_the_models_a
     )  # fmt: skip
     assert given["session_parameters"]["QUERY_TAG"] == "dvd_rental"
     assert "password" not in given
+
+
+@pytest.mark.parametrize("command", [("run",), ("demo",), ("ui",), ("query", "select 1")], ids=" ".join)
+@pytest.mark.parametrize("engine", list(Engine))
+def test_an_account_that_is_not_known_is_told_before_anything_starts(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, engine: Engine, command: tuple[str, ...]
+) -> None:
+    for name, value in {"HOME": str(settings.home), "WAREHOUSE": "snowflake", "ENGINE": engine}.items():
+        monkeypatch.setenv(f"DVD_RENTAL_{name}", value)
+    refused = CliRunner().invoke(app, command)
+    assert isinstance(refused.exception, SettingsError)
+    assert "Set DVD_RENTAL_SNOWFLAKE_ACCOUNT and DVD_RENTAL_SNOWFLAKE_USER." in str(refused.exception)
+    assert not settings.home.exists()
 
 
 def test_without_snowflake_there_is_no_resource(monkeypatch: pytest.MonkeyPatch) -> None:
