@@ -99,6 +99,7 @@ def emulator(emulator_python: Path, tmp_path_factory: pytest.TempPathFactory) ->
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [emulator_python, "-W", "ignore", EMULATOR],
+            env=os.environ | {"TMPDIR": str(folder)},  # where it leaves the files of its stages
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
         )  # fmt: skip
     with process:

@@ -37,7 +37,7 @@ long = pytest.mark.skipif(not os.environ.get("DVD_RENTAL_TEST_LONG"), reason="ta
 LONG = "(select string_agg(md5((i * {0})::text), '') from generate_series(1, 300) as i)"
 TABLES = """
     create table item (id integer primary key, name text, price numeric(8, 2), notes text);
-    create table entry (id integer primary key, name text, big text);
+    create table entry (id integer primary key, name text, big text, cost numeric(4, 2));
     create table bag (x integer, doc json, at timestamptz, data bytea, size double precision);
     create table fresh (id integer primary key);
     alter table bag replica identity full;
@@ -100,13 +100,17 @@ def test_a_life_of_changes_arrives_by_statements_that_snowflake_has(
     )
     carried.sync()
     carried.execute("alter table item rename name to title", "alter table item alter price type numeric")
-    carried.execute("alter table item add stock integer default 7, drop notes", "alter table entry add stock integer")
+    carried.execute(
+        "alter table item add stock integer default 7, drop notes",
+        "alter table entry add stock integer, alter cost type numeric(6, 2)",
+    )
     carried.transaction("update item set title = 'x' where id = 2", "truncate entry, bag")
     carried.execute("alter table bag add more text default 'm'", "insert into bag values (3)")
     assert carried.sync().streams["bag"].truncated == 3
     carried.sync(resync=["item", "entry"])
     carried.assert_equal()
     assert {str(row["price"]) for row in carried.raw()} == {"2.00", "3.00", "4.00", "5.00", "6.00", "9.00"}
+    assert any("set data type number(6,2)" in statement for statement in sent)
     assert_is_snowflakes(sent)
     assert_defines_nothing_in_transactions(sent)
 

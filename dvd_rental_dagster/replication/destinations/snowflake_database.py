@@ -37,15 +37,15 @@ class SnowflakeDestination:
         self._places: dict[tuple[str, str], str] = {}
 
     def __enter__(self) -> Self:
-        with self._naming():
-            self._session = SnowflakeSession(self._connect(), self._place)
-            self._ledger = SnowflakeLedger(self._session)
-            self._stage = Stage(self._session)
-            try:
+        self._session = SnowflakeSession(self._connect(), self._place)
+        self._ledger = SnowflakeLedger(self._session)
+        self._stage = Stage(self._session)
+        try:
+            with self._naming():
                 self._ledger.open()
-            except BaseException:
-                self._session.connection.close()
-                raise
+        except BaseException:
+            self._session.connection.close()
+            raise
         return self
 
     def __exit__(
