@@ -201,13 +201,13 @@ def query(
 
     Example: `dvd-rental query "select * from reports.rpt_revenue_monthly" --format csv`
     """
-    from dvd_rental_dagster.publication import read  # noqa: PLC0415
+    from dvd_rental_dagster.reading import read  # noqa: PLC0415
     from dvd_rental_dagster.warehouse import check_models  # noqa: PLC0415
 
     settings = load_settings()
     check_models(settings)
     answer = read(settings, statement)
-    print_rows(answer.columns, answer.fetchall(), form)
+    print_rows(answer.columns, answer.rows, form)
 
 
 @app.command()

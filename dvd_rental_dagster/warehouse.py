@@ -34,25 +34,28 @@ def check_arrivals(settings: Settings) -> None:
     """Make sure that the warehouse is one in which Airbyte's rows are looked for.
 
     Raises:
-        SettingsError: it is not available yet.
+        SettingsError: it is PostgreSQL.
     """
-    if settings.warehouse is not Warehouse.DUCKDB:
+    if settings.warehouse is Warehouse.POSTGRES:
         raise SettingsError(
-            f"DVD_RENTAL_WAREHOUSE={settings.warehouse.value} is not available yet with DVD_RENTAL_ENGINE=airbyte. "
-            "Set DVD_RENTAL_WAREHOUSE=duckdb."
+            "With DVD_RENTAL_ENGINE=airbyte the graph runs on duckdb or snowflake, and DVD_RENTAL_WAREHOUSE is "
+            "postgres. Set DVD_RENTAL_WAREHOUSE=snowflake or duckdb."
         )
 
 
 def check_models(settings: Settings) -> None:
-    """Make sure that the embedded engine writes to where the models and what people read are made from.
+    """Make sure that the models run on the warehouse, and that the settings say how to get in.
 
     Raises:
-        SettingsError: it writes into PostgreSQL.
+        SettingsError: it is PostgreSQL, or Snowflake's account is not known.
     """
+    if settings.warehouse is Warehouse.SNOWFLAKE:
+        credentials(settings)
     if settings.warehouse is Warehouse.POSTGRES:
         raise SettingsError(
-            "The models, and what is published, run on duckdb, and DVD_RENTAL_WAREHOUSE is postgres. Use dvd-rental "
-            "sync, verify, resync and status with it, and ask the database itself; or set DVD_RENTAL_WAREHOUSE=duckdb."
+            "The models, and what is published, run on duckdb or snowflake, and DVD_RENTAL_WAREHOUSE is postgres. Use "
+            "dvd-rental sync, verify, resync and status with it, and ask the database itself; or set "
+            "DVD_RENTAL_WAREHOUSE=duckdb."
         )
 
 

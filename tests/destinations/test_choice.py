@@ -72,7 +72,7 @@ def test_the_command_line_carries_a_source_into_postgresql(
 def test_what_runs_on_duckdb_says_so(choose: Set, command: tuple[str, ...]) -> None:
     choose(warehouse="postgres", warehouse_url="postgresql://me:hidden@nowhere/warehouse")
     message = cli(*command, expected=1)
-    assert "run on duckdb, and DVD_RENTAL_WAREHOUSE is postgres" in message
+    assert "run on duckdb or snowflake, and DVD_RENTAL_WAREHOUSE is postgres" in message
 
 
 @pytest.mark.parametrize(
