@@ -65,4 +65,4 @@ def open_pipeline(folder: Path, contract: Contract, **settings: str) -> Iterator
     finally:
         server.shutdown()
         server.server_close()
-        home.cli("reset", "--yes")
+        home.remove()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from typing import Any
 
 import psycopg
 
-from dvd_rental_dagster.settings import PROJECT_ROOT
+from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
+from dvd_rental_dagster.source.endpoint import embedded_server
+from dvd_rental_dagster.source.server import EmbeddedServer
 
 BIN = Path(sys.executable).parent
 
@@ -61,11 +64,36 @@ class Home:
         return moved
 
     @property
+    def server(self) -> EmbeddedServer:
+        """The source's server, running or not."""
+        return embedded_server(Settings(_env_file=None, home=self.path))
+
+    @property
     def source_url(self) -> str:
-        return self.cli("source", "url").strip()
+        """The owner's connection string, as ``dvd-rental source url`` prints it."""
+        return self.settings.get("DVD_RENTAL_SOURCE_URL") or self.server.url()
+
+    def copy_to(self, path: Path) -> "Home":
+        """A home that has all that this one has, whose server is down."""
+        subprocess.run(["/bin/cp", "-a", self.path, path], check=True)  # with its owners
+        return Home(path, self.settings)
+
+    def remove(self) -> None:
+        """Stop the server and leave nothing behind."""
+        self.server.remove()
+        if self.path.exists():
+            shutil.rmtree(self.path)
 
     def execute(self, *statements: str) -> None:
         """Run the statements at the source, in one transaction."""
         with psycopg.connect(self.source_url) as connection:
             for statement in statements:
                 connection.execute(statement)
+
+
+@dataclass(frozen=True)
+class Demonstrated:
+    """A home where the demo ran once, and what it printed."""
+
+    home: Home
+    printed: str

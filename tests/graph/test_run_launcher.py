@@ -16,7 +16,7 @@ from dvd_rental_dagster.automation.execution import load_job, open_instance
 from dvd_rental_dagster.automation.run_launcher import PID_TAG
 from dvd_rental_dagster.settings import load_settings
 
-pytestmark = pytest.mark.xdist_group("launcher")
+pytestmark = pytest.mark.xdist_group("loaded")
 
 STORE = frozenset({AssetKey(["raw", "store"]), AssetKey(["history", "store"])})
 
