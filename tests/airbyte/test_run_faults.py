@@ -8,6 +8,7 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -29,10 +30,12 @@ from fake import Answer, Fake, Silence
 from pipeline import Pipeline, open_pipeline
 
 from dvd_rental_dagster import errors
+from dvd_rental_dagster.airbyte.jobs import Waiting
 from dvd_rental_dagster.airbyte.watermark import read_watermark
 from dvd_rental_dagster.automation.airbyte_sensor import airbyte_jobs
+from dvd_rental_dagster.automation.execution import open_instance
 from dvd_rental_dagster.replication.destinations.duckdb_file import open_for_writing
-from dvd_rental_dagster.settings import load_settings
+from dvd_rental_dagster.settings import Settings, load_settings
 
 pytestmark = pytest.mark.xdist_group("airbyte faults")
 
@@ -51,9 +54,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, contract: Contract) -> It
 @pytest.fixture
 def instance(pipeline: Pipeline) -> Iterator[DagsterInstance]:
     """Records in the home, where secrets are looked for."""
-    folder = pipeline.home.path / "dagster"
-    folder.mkdir(exist_ok=True)
-    with DagsterInstance.local_temp(str(folder), overrides={"telemetry": {"enabled": False}}) as opened:
+    with open_instance(Settings(_env_file=None, home=pipeline.home.path)) as opened:
         yield opened
 
 
@@ -63,6 +64,7 @@ def _environment(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     pipeline.fake.next_statuses = ["succeeded"]
     monkeypatch.setattr(pipeline.fake, "move", pipeline.fake.move)
+    monkeypatch.setattr("dvd_rental_dagster.airbyte.loading.Waiting", partial(Waiting, first=0.01))
 
 
 def run_streams(instance: DagsterInstance, *checks: AssetCheckKey) -> ExecuteInProcessResult:
