@@ -42,10 +42,10 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstra
         home.remove()
 
 
-@pytest.fixture
-def built_home(tmp_path: Path, demonstrated: Demonstrated) -> Iterator[Home]:
+@pytest.fixture(scope="module")
+def built_home(tmp_path_factory: pytest.TempPathFactory, demonstrated: Demonstrated) -> Iterator[Home]:
     """A home whose source has generated data and is up, taken through the whole graph."""
-    home = demonstrated.home.copy_to(tmp_path / "home")
+    home = demonstrated.home.copy_to(tmp_path_factory.mktemp("built") / "home")
     try:
         home.server.ensure_running()
         yield home

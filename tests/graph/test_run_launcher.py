@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import psycopg
 import pytest
 from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
@@ -16,21 +17,23 @@ from dvd_rental_dagster.automation.execution import load_job, open_instance
 from dvd_rental_dagster.automation.run_launcher import PID_TAG
 from dvd_rental_dagster.settings import load_settings
 
-pytestmark = pytest.mark.xdist_group("loaded")
+pytestmark = pytest.mark.xdist_group("built")
 
 STORE = frozenset({AssetKey(["raw", "store"]), AssetKey(["history", "store"])})
+STORE_AND_BELOW = STORE | {AssetKey(["staging", "stg_store"]), AssetKey(["published", "warehouse"])}
 
 
-@pytest.fixture
-def instance(loaded_home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterInstance]:
+@pytest.fixture(scope="module")
+def instance(built_home: Home) -> Iterator[DagsterInstance]:
     """Dagster's records of a home whose source is up, read with the project's ``dagster.yaml``."""
-    monkeypatch.setenv("DVD_RENTAL_HOME", str(loaded_home.path))
-    with open_instance(load_settings()) as opened:
-        yield opened
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DVD_RENTAL_HOME", str(built_home.path))
+        with open_instance(load_settings()) as opened:
+            yield opened
 
 
-def launch(instance: DagsterInstance, assets: frozenset[AssetKey] | None = None) -> DagsterRun:
-    """Launch a run of everything, or of these assets; the run that comes back knows its process."""
+def launch(instance: DagsterInstance, assets: frozenset[AssetKey]) -> DagsterRun:
+    """Launch a run of these assets; the run that comes back knows its process."""
     job = load_job()
     run = instance.create_run_for_job(
         job.get_definition(),
@@ -61,21 +64,26 @@ def parent_of(run: DagsterRun) -> str:
     return Path(f"/proc/{run.tags[PID_TAG]}/stat").read_text().rpartition(")")[2].split()[1]
 
 
-def test_runs_are_forked_from_one_process_and_build_the_graph(instance: DagsterInstance, loaded_home: Home) -> None:
-    first = launch(instance)
+def test_runs_are_forked_from_one_process_and_build_the_graph(instance: DagsterInstance, built_home: Home) -> None:
+    built_home.execute("update store set last_update = now() where store_id = 1")
+    first = launch(instance, STORE_AND_BELOW)
     parent = parent_of(first)
     assert ended(instance, first) is DagsterRunStatus.SUCCESS
-    assert loaded_home.published.exists()
+    with psycopg.connect(built_home.source_url) as source:
+        updated = source.execute("select store_id, last_update from store order by store_id").fetchall()
+    with duckdb.connect(built_home.published, read_only=True) as published:
+        query = "select store_id, updated_at from staging.stg_store order by store_id"
+        assert published.execute(query).fetchall() == updated
 
-    with duckdb.connect(loaded_home.warehouse):  # the run waits for it, so that it can be looked at
+    with duckdb.connect(built_home.warehouse):  # the run waits for it, so that it can be looked at
         second = launch(instance, STORE)
         assert parent_of(second) == parent
         assert parent != str(os.getpid())
     assert ended(instance, second) is DagsterRunStatus.SUCCESS
 
 
-def test_a_run_can_be_interrupted_and_a_killed_one_is_noticed(instance: DagsterInstance, loaded_home: Home) -> None:
-    with duckdb.connect(loaded_home.warehouse):
+def test_a_run_can_be_interrupted_and_a_killed_one_is_noticed(instance: DagsterInstance, built_home: Home) -> None:
+    with duckdb.connect(built_home.warehouse):
         interrupted = launch(instance, STORE)
         assert instance.run_launcher.check_run_worker_health(interrupted).status is WorkerStatus.RUNNING
         while reread(instance, interrupted).status is not DagsterRunStatus.STARTED:
