@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -41,9 +41,13 @@ def stopped(tmp_path: Path) -> Iterator[EmbeddedServer]:
 
 
 @pytest.fixture
-def running(stopped: EmbeddedServer) -> EmbeddedServer:
-    stopped.ensure_running()
-    return stopped
+def running(tmp_path: Path, copy_server: Callable[[Path], EmbeddedServer]) -> Iterator[EmbeddedServer]:
+    server = copy_server(tmp_path / "postgres")
+    try:
+        server.ensure_running()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture
@@ -213,8 +217,10 @@ def test_data_that_a_killed_initdb_left_is_made_anew(stopped: EmbeddedServer) ->
     assert not unfinished.exists()
 
 
-def test_a_server_that_does_not_start_quotes_its_log(tmp_path: Path) -> None:
-    server = EmbeddedServer(tmp_path / "postgres", options={"shared_buffers": "plenty"})
+def test_a_server_that_does_not_start_quotes_its_log(
+    tmp_path: Path, copy_server: Callable[[Path], EmbeddedServer]
+) -> None:
+    server = EmbeddedServer(copy_server(tmp_path / "postgres").root, options={"shared_buffers": "plenty"})
     with pytest.raises(ServerError, match=r"(?s)shared_buffers.*plenty.*dvd-rental reset"):
         server.ensure_running()
     assert not server.is_running()
@@ -255,8 +261,10 @@ def test_a_port_that_somebody_took_is_changed(running: EmbeddedServer) -> None:
         assert ask(running, "show port") != str(port)
 
 
-def test_two_homes_have_two_servers(running: EmbeddedServer, tmp_path: Path) -> None:
-    other = EmbeddedServer(tmp_path / "other")
+def test_two_homes_have_two_servers(
+    running: EmbeddedServer, tmp_path: Path, copy_server: Callable[[Path], EmbeddedServer]
+) -> None:
+    other = copy_server(tmp_path / "other")
     other.ensure_running()
     try:
         assert ask(other, "show port") != ask(running, "show port")
@@ -266,13 +274,12 @@ def test_two_homes_have_two_servers(running: EmbeddedServer, tmp_path: Path) -> 
         other.remove()
 
 
-def test_removing_leaves_nothing(stopped: EmbeddedServer) -> None:
-    stopped.ensure_running()
-    sockets = Path(ask(stopped, "show unix_socket_directories"))
+def test_removing_leaves_nothing(running: EmbeddedServer) -> None:
+    sockets = Path(ask(running, "show unix_socket_directories"))
     assert sockets.exists()
-    stopped.remove()
+    running.remove()
     assert not sockets.exists()
-    assert not stopped.root.exists()
+    assert not running.root.exists()
 
 
 @as_root
