@@ -25,3 +25,21 @@ def copy_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
         yield copy
     finally:
         made.remove()
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server that never ran."""
+    server = EmbeddedServer(tmp_path / "postgres")
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def running(tmp_path: Path, copy_server: Callable[[Path], EmbeddedServer]) -> Iterator[EmbeddedServer]:
+    server = copy_server(tmp_path / "postgres")
+    try:
+        server.ensure_running()
+        yield server
+    finally:
+        server.remove()
