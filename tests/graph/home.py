@@ -5,13 +5,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
-from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
+from dvd_rental_dagster.automation.execution import execute_everything
+from dvd_rental_dagster.settings import PROJECT_ROOT, Settings, load_settings
 from dvd_rental_dagster.source.endpoint import embedded_server
 from dvd_rental_dagster.source.server import EmbeddedServer
 
@@ -54,6 +58,20 @@ class Home:
 
     def cli(self, *arguments: str, expected: int = 0) -> str:
         return self.run("dvd-rental", *arguments, expected=expected).stdout
+
+    @contextmanager
+    def chosen(self) -> Iterator[Settings]:
+        """This home's settings, which are this process's meanwhile."""
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in (self.settings | {"DVD_RENTAL_HOME": str(self.path)}).items():
+                environment.setenv(name, value)
+            yield load_settings()
+
+    def run_here(self) -> None:
+        """What ``dvd-rental run`` does, in this process, which has the graph loaded for other tests too."""
+        with self.chosen() as settings:
+            summary = execute_everything(settings)
+        assert summary.success, summary
 
     def query(self, statement: str) -> list[dict[str, Any]]:
         answer: list[dict[str, Any]] = json.loads(self.cli("query", statement, "--format", "json"))

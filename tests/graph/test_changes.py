@@ -5,6 +5,8 @@ import pytest
 from home import Home
 from reports import REPORTS, report_rows, source_rows
 
+from dvd_rental_dagster.transformation.build import build
+
 pytestmark = [pytest.mark.dump, pytest.mark.xdist_group("real dump")]
 
 
@@ -22,7 +24,7 @@ def changed_home(real_home: Home) -> Home:
         "update film set rental_duration = rental_duration + 1 where film_id < 10",
         "truncate film_actor",
     )
-    real_home.cli("run")
+    real_home.run_here()
     return real_home
 
 
@@ -95,11 +97,7 @@ def test_incremental_facts_equal_a_full_refresh(changed_home: Home) -> None:
             return {fact: warehouse.execute(f"select * from marts.{fact} order by all").fetchall() for fact in facts}
 
     incremental = contents()
-    changed_home.run(
-        "python",
-        "-c",
-        "from dvd_rental_dagster.settings import load_settings\n"
-        "from dvd_rental_dagster.transformation.build import build\n"
-        f"build(load_settings(), {facts!r}, full_refresh=True)",
-    )
+    with changed_home.chosen() as settings:
+        built = build(settings, facts, full_refresh=True)
+    assert {node.unique_id.rpartition(".")[2] for node in built if node.is_model and node.is_built} == set(facts)
     assert contents() == incremental
