@@ -73,7 +73,7 @@ def test_reset_leaves_the_source_where_the_warehouse_is_named_and_else_nothing(l
     loaded_home.cli("reset", "--warehouse", "--yes")
     assert not loaded_home.warehouse.exists()
     assert not loaded_home.published.exists()
-    assert loaded_home.server.is_running
+    assert loaded_home.server.is_running()
     loaded_home.cli("reset", "--yes")
     assert not loaded_home.path.exists()
-    assert not loaded_home.server.is_running
+    assert not loaded_home.server.is_running()
