@@ -1,10 +1,23 @@
 """Homes of the product: with the real database in them, built, loaded, and empty; most are copies of one made once."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from home import Demonstrated, Home
+
+
+@contextmanager
+def _put_by(home: Home) -> Iterator[Home]:
+    """The home, down and under another name: dbt need not parse anew for a copy that is where the home was."""
+    kept = Home(home.path.with_name("kept"), home.settings)
+    try:
+        home.server.stop()
+        home.path.rename(kept.path)
+        yield kept
+    finally:
+        kept.remove()
 
 
 @pytest.fixture(scope="session")
@@ -13,16 +26,16 @@ def _real_and_down(tmp_path_factory: pytest.TempPathFactory, dvdrental_dump: Pat
     home = Home(tmp_path_factory.mktemp("real") / "home", {"DVD_RENTAL_DUMP": str(dvdrental_dump)})
     try:
         home.cli("run")
-        home.server.stop()
-        yield home
+        with _put_by(home) as kept:
+            yield kept
     finally:
         home.remove()
 
 
 @pytest.fixture(scope="module")
-def real_home(tmp_path_factory: pytest.TempPathFactory, _real_and_down: Home) -> Iterator[Home]:
+def real_home(_real_and_down: Home) -> Iterator[Home]:
     """A home whose source is up and has the real database, taken through the whole graph."""
-    home = _real_and_down.copy_to(tmp_path_factory.mktemp("real") / "home")
+    home = _real_and_down.copy_to(_real_and_down.path.with_name("home"))
     try:
         home.server.ensure_running()
         yield home
@@ -36,16 +49,16 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstra
     home = Home(tmp_path_factory.mktemp("built") / "home", {})
     try:
         printed = home.cli("demo")
-        home.server.stop()
-        yield Demonstrated(home, printed)
+        with _put_by(home) as kept:
+            yield Demonstrated(kept, printed)
     finally:
         home.remove()
 
 
 @pytest.fixture(scope="module")
-def built_home(tmp_path_factory: pytest.TempPathFactory, demonstrated: Demonstrated) -> Iterator[Home]:
+def built_home(demonstrated: Demonstrated) -> Iterator[Home]:
     """A home whose source has generated data and is up, taken through the whole graph."""
-    home = demonstrated.home.copy_to(tmp_path_factory.mktemp("built") / "home")
+    home = demonstrated.home.copy_to(demonstrated.home.path.with_name("home"))
     try:
         home.server.ensure_running()
         yield home
