@@ -67,4 +67,4 @@ def open_pipeline(
     finally:
         server.shutdown()
         server.server_close()
-        home.cli("reset", "--yes")
+        home.remove()

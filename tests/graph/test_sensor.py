@@ -20,6 +20,8 @@ from home import Home
 from dvd_rental_dagster.build_record import Build
 from dvd_rental_dagster.replication.lsn import parse_lsn
 
+pytestmark = pytest.mark.xdist_group("loaded")
+
 
 @pytest.fixture
 def watched(loaded_home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
@@ -144,7 +146,7 @@ def test_unpublished_writes_ask_for_nothing(watched: Home) -> None:
 
 
 def test_a_source_that_is_down_is_a_reason_to_skip(watched: Home) -> None:
-    watched.cli("down")
+    watched.server.stop()
     outcome, _ = evaluate(DagsterInstance.ephemeral())
     assert isinstance(outcome, SkipReason)
     assert "dvd-rental up" in (outcome.skip_message or "")
