@@ -97,6 +97,10 @@ class GraphError(DvdRentalError):
     """Something about dbt or Dagster."""
 
 
+class RunBusyError(GraphError):
+    """Another run of the graph goes on."""
+
+
 # Airbyte; what the server said is part of the message.
 
 

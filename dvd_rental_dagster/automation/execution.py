@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dagster import DagsterEvent, DagsterInstance, DagsterRunStatus, RunsFilter, execute_job
+from dagster import DagsterEvent, DagsterInstance, execute_job
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 
 from dvd_rental_dagster import errors
 from dvd_rental_dagster.automation.run_launcher import PID_TAG
-from dvd_rental_dagster.process import is_alive
+from dvd_rental_dagster.automation.turn import own_turn
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings
 from dvd_rental_dagster.transformation.project import check_streams
 from dvd_rental_dagster.warehouse import check_models
@@ -61,36 +61,35 @@ def load_job() -> ReconstructableJob:
     return job
 
 
-def execute_everything(settings: Settings) -> RunSummary:
-    """Run the job ``everything`` and wait for its end; runs of processes that died are closed first.
+def execute_everything(settings: Settings, *, wait_seconds: float = 600) -> RunSummary:
+    """Run the job ``everything`` and wait for its end; a run that goes on is waited for that long.
 
     Raises:
         GraphError: the catalog lacks what the models read.
+        RunBusyError: another run still goes on after ``wait_seconds``.
         SettingsError: the models do not run on the warehouse.
     """
     check_models(settings)
     check_streams(settings)
-    with open_instance(settings) as instance:
-        close_orphans(instance)
-        with execute_job(
-            load_job(),
-            instance=instance,
-            run_config=_QUIET,
-            tags={PID_TAG: str(os.getpid())},
-        ) as result:
-            evaluations = result.get_asset_check_evaluations()
-            return RunSummary(
-                result.run_id,
-                result.success,
-                tuple(
-                    event.asset_key.to_user_string()
-                    for event in result.get_asset_materialization_events()
-                    if event.asset_key
-                ),
-                sum(evaluation.passed for evaluation in evaluations),
-                sum(not evaluation.passed for evaluation in evaluations),
-                tuple(_reason(event) for event in result.get_step_failure_events()),
-            )
+    job = load_job()
+    with (
+        open_instance(settings) as instance,
+        own_turn(instance, settings.dagster_path, wait_seconds),
+        execute_job(job, instance=instance, run_config=_QUIET, tags={PID_TAG: str(os.getpid())}) as result,
+    ):
+        evaluations = result.get_asset_check_evaluations()
+        return RunSummary(
+            result.run_id,
+            result.success,
+            tuple(
+                event.asset_key.to_user_string()
+                for event in result.get_asset_materialization_events()
+                if event.asset_key
+            ),
+            sum(evaluation.passed for evaluation in evaluations),
+            sum(not evaluation.passed for evaluation in evaluations),
+            tuple(_reason(event) for event in result.get_step_failure_events()),
+        )
 
 
 def _reason(failure: DagsterEvent) -> str:
@@ -99,14 +98,3 @@ def _reason(failure: DagsterEvent) -> str:
     while error is not None and error.cause is not None and error.cls_name not in _OURS:
         error = error.cause
     return error.message.strip() if error is not None else failure.message or "a step failed"
-
-
-def close_orphans(instance: DagsterInstance) -> None:
-    """Mark runs whose process is gone as failed, so that they do not stand as going on for ever."""
-    unfinished = RunsFilter(
-        statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED]
-    )
-    for run in instance.get_runs(unfinished):
-        pid = run.tags.get(PID_TAG)
-        if pid is not None and not is_alive(int(pid)):
-            instance.report_run_failed(run, f"The process {pid} that executed this run is gone.")

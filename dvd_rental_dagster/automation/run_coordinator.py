@@ -25,8 +25,9 @@ _submitting = Lock()
 class PromptRunCoordinator(QueuedRunCoordinator):
     """Dagster's queue, passed by in the process that runs are forked for: the daemon, from its first run on.
 
-    A run that the web server queues in the milliseconds of a launch may be launched beside it; the second one waits for
-    the warehouse, and says so when it waits in vain.
+    A run that the web server queues, or that ``dvd-rental run`` begins, in the milliseconds of a launch may go on
+    beside it. On DuckDB the second one waits for the file, and says so when it waits in vain; on Snowflake nothing
+    makes it wait, and it may fail.
     """
 
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
