@@ -141,8 +141,8 @@ class Settings(BaseSettings):
     snowflake_password: SecretStr | None = None
     snowflake_private_key_path: Path | None = None
     snowflake_private_key_passphrase: SecretStr | None = None
-    snowflake_role: SnowflakeName = "DVD_RENTALS_TRANSFORMER"
-    snowflake_loader_role: SnowflakeName = "DVD_RENTALS_LOADER"
+    snowflake_role: SnowflakeName | None = None
+    snowflake_loader_role: SnowflakeName | None = None
     snowflake_warehouse: SnowflakeName = "DVD_RENTALS"
     snowflake_database: SnowflakeName = "DVD_RENTALS"
     snowflake_schema: SnowflakeName = "PUBLIC"

@@ -24,22 +24,22 @@ def bootstrap(
 
     Examples: `dvd-rental snowflake bootstrap --print`, `dvd-rental snowflake bootstrap --apply`
     """
-    from dvd_rental_dagster.snowflake.account import connect, execute  # noqa: PLC0415
-    from dvd_rental_dagster.snowflake.bootstrap import Layout, script  # noqa: PLC0415
+    from dvd_rental_dagster.snowflake.account import connect, execute, layout  # noqa: PLC0415
     from dvd_rental_dagster.snowflake.bootstrap import bootstrap as statements  # noqa: PLC0415
+    from dvd_rental_dagster.snowflake.bootstrap import script  # noqa: PLC0415
 
     if show == apply:
         raise typer.BadParameter("Say one of --print and --apply.")
     settings = load_settings()
-    layout = Layout(settings.snowflake_database, settings.snowflake_warehouse)
+    names = layout(settings)
     if show:
-        typer.echo(script(layout), nl=False)
+        typer.echo(script(names), nl=False)
         return
     with progress_bar() as progress, connect(settings) as connection:
-        execute(connection, statements(layout), progress)
+        execute(connection, statements(names), progress)
     out.print(
-        f"{layout.database} is ready. Give each user its role, as docs/snowflake.md shows: "
-        f"{layout.role('LOADER')}, {layout.role('TRANSFORMER')}, {layout.role('REPORTER')}.",
+        f"{names.database} is ready. Give each user its role, as docs/snowflake.md shows: "
+        f"{names.role('LOADER')}, {names.role('TRANSFORMER')}, {names.role('REPORTER')}.",
         markup=False,
         soft_wrap=True,
     )

@@ -12,7 +12,7 @@ from dvd_rental_dagster.replication.destinations.postgres_database import Postgr
 from dvd_rental_dagster.replication.destinations.snowflake_database import SnowflakeDestination
 from dvd_rental_dagster.replication.destinations.snowflake_session import PARAMETERS
 from dvd_rental_dagster.settings import Settings, Warehouse
-from dvd_rental_dagster.snowflake.account import credentials, opened
+from dvd_rental_dagster.snowflake.account import credentials, loading_role, opened
 
 
 def chosen_destination(settings: Settings, *, wait_seconds: float = 30) -> Destination:
@@ -63,7 +63,7 @@ def _snowflake_destination(settings: Settings, wait_seconds: float) -> Destinati
     """The database of the account, as the role that loads; the account's own settings are looked at right away."""
     credentials(settings)
     options = {
-        "role": settings.snowflake_loader_role,
+        "role": loading_role(settings),
         "warehouse": settings.snowflake_warehouse,
         "database": settings.snowflake_database,
         "session_parameters": PARAMETERS | {"LOCK_TIMEOUT": max(1, int(wait_seconds))},

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from dvd_rental_dagster.airbyte.source_configuration import read_file, ssl_mode
 from dvd_rental_dagster.errors import SettingsError
 from dvd_rental_dagster.settings import AirbyteDestination, AirbyteSettings, Settings
-from dvd_rental_dagster.snowflake.bootstrap import Layout
+from dvd_rental_dagster.snowflake.account import layout
 from dvd_rental_dagster.source.connection_string import parts
 
 RAW = "raw"
@@ -54,12 +54,12 @@ def _snowflake(settings: Settings) -> dict[str, Any]:
             "The Snowflake account or the user that Airbyte is there is not known. Set DVD_RENTAL_SNOWFLAKE_ACCOUNT "
             "and DVD_RENTAL_AIRBYTE_SNOWFLAKE_USER."
         )
-    layout = Layout(settings.snowflake_database, settings.snowflake_warehouse)
+    names = layout(settings)
     return {
         "host": f"{settings.snowflake_account}.snowflakecomputing.com",
-        "role": layout.role("LOADER"),
-        "warehouse": layout.warehouse,
-        "database": layout.database,
+        "role": names.role("LOADER"),
+        "warehouse": names.warehouse,
+        "database": names.database,
         "schema": RAW.upper(),
         "username": settings.airbyte.snowflake_user,
         "credentials": _snowflake_credentials(settings.airbyte),

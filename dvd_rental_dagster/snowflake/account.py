@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dvd_rental_dagster.errors import SettingsError, SnowflakeError
 from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.settings import Settings
+from dvd_rental_dagster.snowflake.bootstrap import Layout
 
 SESSION = {"QUERY_TAG": "dvd_rental", "TIMEZONE": "UTC"}
 """Parameters of every session: queries are found by the tag, and instants are told as those of the other side are."""
@@ -57,10 +58,25 @@ def address(settings: Settings) -> dict[str, Any]:
     }
 
 
+def layout(settings: Settings) -> Layout:
+    """The names that the bootstrap gives what it makes."""
+    return Layout(settings.snowflake_database, settings.snowflake_warehouse)
+
+
+def building_role(settings: Settings) -> str:
+    """Who builds and reads: the role that is set, else the one that is called after the database."""
+    return settings.snowflake_role or layout(settings).role("TRANSFORMER")
+
+
+def loading_role(settings: Settings) -> str:
+    """Who loads: the role that is set, else the one that is called after the database."""
+    return settings.snowflake_loader_role or layout(settings).role("LOADER")
+
+
 def place(settings: Settings) -> dict[str, str]:
     """Role, virtual warehouse and database of a session that reads and builds, under the connector's names."""
     return {
-        "role": settings.snowflake_role,
+        "role": building_role(settings),
         "warehouse": settings.snowflake_warehouse,
         "database": settings.snowflake_database,
     }

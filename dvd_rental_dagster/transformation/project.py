@@ -13,6 +13,7 @@ from filelock import FileLock
 from dvd_rental_dagster.catalog import STREAMS
 from dvd_rental_dagster.errors import GraphError
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings, Warehouse
+from dvd_rental_dagster.snowflake.account import building_role
 
 DBT_PATH = PROJECT_ROOT / "dbt"
 _SOURCES = frozenset({".sql", ".yml", ".md", ".csv"})
@@ -87,7 +88,7 @@ def _snowflake(settings: Settings) -> dict[str, str]:
         "PRIVATE_KEY_PATH": settings.snowflake_private_key_path,
         "PRIVATE_KEY_PASSPHRASE": settings.snowflake_private_key_passphrase
         and settings.snowflake_private_key_passphrase.get_secret_value(),
-        "ROLE": settings.snowflake_role,
+        "ROLE": building_role(settings),
         "WAREHOUSE": settings.snowflake_warehouse,
         "DATABASE": settings.snowflake_database,
         "SCHEMA": settings.snowflake_schema,

@@ -299,5 +299,5 @@ def test_the_command_line_carries_a_source_into_snowflake(
     assert (
         "by sync 3 at" in {row["part"]: row["state"] for row in json.loads(cli("status", "--format", "json"))}["loaded"]
     )
-    assert {(each["role"], each["warehouse"]) for each in given} == {("DVD_RENTALS_LOADER", "DVD_RENTALS")}
+    assert {(each["role"], each["warehouse"]) for each in given} == {(f"CARRIED_{name}_LOADER".upper(), "DVD_RENTALS")}
     assert not settings.duckdb_path.exists()
