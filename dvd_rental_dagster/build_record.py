@@ -16,14 +16,23 @@ from dvd_rental_dagster.warehouse import chosen_destination
 
 @dataclass(frozen=True)
 class Build:
-    """What the models were built from: the last sync, and the dbt project's files; and the warehouse they are in.
+    """What the models were built from: the last sync, and the dbt project's files; and where they are.
 
-    ``sync_id`` counts the embedded engine's syncs; with Airbyte it is the latest job that wrote a row.
+    ``sync_id`` counts the embedded engine's syncs; with Airbyte it is the latest job that wrote a row. ``warehouse`` is
+    what ``build_place`` tells.
     """
 
     sync_id: int
     fingerprint: str
     warehouse: str = Warehouse.DUCKDB.value
+
+
+def build_place(settings: Settings) -> str:
+    """Where the models are built: the warehouse of this home, or account, database and schema of Snowflake."""
+    if settings.warehouse is not Warehouse.SNOWFLAKE:
+        return settings.warehouse.value
+    account = (settings.snowflake_account or "").upper()
+    return f"{account}.{settings.snowflake_database}.{settings.snowflake_schema}"
 
 
 def record_build(settings: Settings, open_connection: Open | None = None) -> Build:
@@ -33,19 +42,19 @@ def record_build(settings: Settings, open_connection: Open | None = None) -> Bui
         WarehouseError: there is no room for the note, or the warehouse does not tell.
     """
     sync_id = _published_sync(settings) if open_connection is None else _account_sync(settings, open_connection)
-    build = Build(sync_id or 0, fingerprint(), settings.warehouse.value)
+    build = Build(sync_id or 0, fingerprint(), build_place(settings))
     with replacing(settings.published_path / "build.json") as note:
         note.write_text(json.dumps(asdict(build)))
     return build
 
 
 def recorded_build(settings: Settings) -> Build | None:
-    """What the models in the warehouse were built from; none when nothing was built yet."""
+    """What the models in the warehouse were built from; none when the last build was elsewhere, or none was yet."""
     path = settings.published_path / "build.json"
     if not path.exists() or (settings.warehouse is Warehouse.DUCKDB and not published_warehouse(settings).exists()):
         return None
     build = Build(**json.loads(path.read_text()))
-    return build if build.warehouse == settings.warehouse else None
+    return build if build.warehouse == build_place(settings) else None
 
 
 def _published_sync(settings: Settings) -> int | None:

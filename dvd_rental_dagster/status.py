@@ -105,7 +105,7 @@ def _account(settings: Settings) -> str:
 
 def _built(settings: Settings) -> tuple[str, str]:
     build = recorded_build(settings)
-    return "built", f"from sync {build.sync_id}" if build else "never; dvd-rental run builds"
+    return "built", f"from sync {build.sync_id}" if build else "nothing that this home knows of; dvd-rental run builds"
 
 
 def _published_ledger(path: Path) -> list[tuple[str, str]]:

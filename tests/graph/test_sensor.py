@@ -17,8 +17,9 @@ from dagster import (
 )
 from home import Home
 
-from dvd_rental_dagster.build_record import Build
+from dvd_rental_dagster.build_record import Build, build_place
 from dvd_rental_dagster.replication.lsn import parse_lsn
+from dvd_rental_dagster.settings import load_settings
 
 pytestmark = pytest.mark.xdist_group("loaded")
 
@@ -129,7 +130,7 @@ def test_on_snowflake_it_asks_for_the_first_load_until_something_was_built(
     monkeypatch.setenv("DVD_RENTAL_WAREHOUSE", "snowflake")
     asked, _ = evaluate(instance)
     note = watched.path / "published" / "build.json"
-    note.write_text(json.dumps(asdict(Build(1, "what it was built from", "snowflake"))))
+    note.write_text(json.dumps(asdict(Build(1, "what it was built from", build_place(load_settings())))))
     after, _ = evaluate(instance)
 
     assert isinstance(asked, RunRequest)
