@@ -96,6 +96,12 @@ def _snowflake(settings: Settings) -> dict[str, str]:
     return {f"DVD_RENTAL_SNOWFLAKE_{name}": str(value) for name, value in given.items() if value}
 
 
+def built_schema(settings: Settings, name: str) -> str:
+    """What staging, marts or reports are called where dbt builds them: as its macro ``generate_schema_name`` says."""
+    is_shared = settings.warehouse is not Warehouse.SNOWFLAKE or settings.snowflake_schema in {"PUBLIC", name.upper()}
+    return name if is_shared else f"{settings.snowflake_schema}_{name}"
+
+
 def fingerprint() -> str:
     """A digest of every file that the manifest is made from."""
     digest = hashlib.sha256()

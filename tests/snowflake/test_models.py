@@ -128,7 +128,7 @@ def test_no_type_hangs_on_a_parameter_of_the_account(first: dict[str, str], late
 
 def test_the_questions_of_the_demo_are_snowflakes_sql() -> None:
     for question in QUESTIONS:
-        statement = sqlglot.parse_one(question.query, dialect="snowflake")
+        statement = sqlglot.parse_one(question.asked_of("reports"), dialect="snowflake")
         identifiers = {identifier.name.lower() for identifier in statement.find_all(exp.Identifier)}
         assert not identifiers & RESERVED, question.words
         assert not list(statement.find_all(exp.Anonymous)), question.words
