@@ -19,7 +19,7 @@ from dvd_rental_dagster.slot_health import slot_findings
 
 _DESCRIPTIONS = {
     Subject.WAL_STATUS: "The slot is there, goes on where the warehouse ends, and is in no danger to be lost.",
-    Subject.LAG: "What is not read yet lies within the limits, in bytes and in seconds.",
+    Subject.LAG: "What is not read yet lies within the limits: bytes, and seconds where the last sync is known.",
     Subject.RETAINED_WAL: "The log that the source keeps for the slot lies within its limit.",
     Subject.LONGEST_TRANSACTION: "No open transaction has held up the log for longer than its limit.",
 }

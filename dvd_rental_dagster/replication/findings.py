@@ -32,10 +32,13 @@ _RANKS = (None, Severity.WARN, Severity.ERROR)
 
 @dataclass(frozen=True)
 class Limits:
-    """Beyond which a finding does not pass: sizes in bytes, times in seconds."""
+    """Beyond which a finding does not pass: sizes in bytes, times in seconds.
+
+    Without ``lag_seconds`` the lag is judged by its size alone.
+    """
 
     lag_bytes: int
-    lag_seconds: int
+    lag_seconds: int | None
     retained_bytes: int
     transaction_seconds: int
 
@@ -141,20 +144,18 @@ def _state(health: SlotHealth, remedies: Remedies) -> tuple[Severity | None, str
 
 
 def _lag(health: SlotHealth, limits: Limits, remedies: Remedies) -> Finding:
-    size, seconds = health.lag_bytes, health.lag_seconds
+    size, longest = health.lag_bytes, limits.lag_seconds
     if size is None:
         return _unmeasured(Subject.LAG, health)
-    numbers = _known(
-        lag_bytes=size, lag_seconds=seconds, limit_bytes=limits.lag_bytes, limit_seconds=limits.lag_seconds
-    )
+    seconds = None if longest is None else health.lag_seconds
+    numbers = _known(lag_bytes=size, lag_seconds=seconds, limit_bytes=limits.lag_bytes, limit_seconds=longest)
     since = f", and the last sync was {seconds:.0f} s ago" if seconds else ""
     message = f"{_size(size)} of log are not read yet through slot {health.slot}{since}."
-    if size <= limits.lag_bytes and (seconds or 0) <= limits.lag_seconds:
+    if size <= limits.lag_bytes and (longest is None or (seconds or 0) <= longest):
         return Finding(Subject.LAG, None, message, numbers)
-    message += (
-        f" The limits are {_size(limits.lag_bytes)} and {limits.lag_seconds} s. {_capital(remedies.sync)}, and look "
-        "why no run of the graph did: dvd-rental ui."
-    )
+    allowed = _size(limits.lag_bytes)
+    limit = f"limit is {allowed}" if longest is None else f"limits are {allowed} and {longest} s"
+    message += f" The {limit}. {_capital(remedies.sync)}, and look why no run of the graph did: dvd-rental ui."
     return Finding(Subject.LAG, Severity.WARN, message, numbers)
 
 

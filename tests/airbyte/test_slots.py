@@ -74,6 +74,18 @@ def test_a_slot_that_nobody_reads_wants_a_sync_of_its_connection(
             assert f"Sync the connection {connection}, with dvd-rental run" in (found[subject].description or "")
 
 
+def test_the_lag_is_judged_and_told_by_its_size_alone(prepared: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in ("1GiB", "1MiB"):
+        monkeypatch.setenv("DVD_RENTAL_LIMIT_LAG", limit)
+        with psycopg.connect(prepared) as source:
+            source.execute(FILL)
+        found = checks()["lag"]
+        assert found.passed == (limit == "1GiB")
+        assert " s. " not in (found.description or "")
+        assert not any(name.endswith("seconds") for name in found.metadata)
+    assert (found.description or "").count("The limit is 1.0 MB. Sync the connection") == len(CONNECTIONS)
+
+
 def test_without_the_history_its_slot_is_not_looked_at(prepared: str, monkeypatch: pytest.MonkeyPatch) -> None:
     drop(prepared, "airbyte_history_slot")
     monkeypatch.setenv("DVD_RENTAL_AIRBYTE_HISTORY", "false")
