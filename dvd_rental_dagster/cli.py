@@ -254,17 +254,19 @@ def ui(
 def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     warehouse: Annotated[
-        bool, typer.Option("--warehouse", help="Remove the warehouse only; the source stays.")
+        bool, typer.Option("--warehouse", help="Remove the warehouse only, or what is noted of it; the source stays.")
     ] = False,
 ) -> None:
     """Remove what the project made: the source, the warehouse, the published files and Dagster's records.
+
+    The tables of a warehouse outside DVD_RENTAL_HOME stay: Snowflake's, and PostgreSQL's.
 
     Examples: `dvd-rental reset`, `dvd-rental reset --warehouse --yes`
     """
     from dvd_rental_dagster.source.endpoint import embedded_server  # noqa: PLC0415
 
     settings = load_settings()
-    what = "the warehouse and what was published from it" if warehouse else f"everything in {settings.home}"
+    what = _removed(settings, warehouse)
     if not yes and not typer.confirm(f"Remove {what}?"):
         raise typer.Exit(1)
     settings.duckdb_path.unlink(missing_ok=True)
@@ -276,6 +278,19 @@ def reset(
         if settings.home.exists():
             shutil.rmtree(settings.home)
     out.print(f"Removed {what}.", markup=False, soft_wrap=True)
+
+
+def _removed(settings: Settings, warehouse: bool) -> str:
+    """What a reset removes, and what it cannot: the tables of a warehouse outside the home."""
+    match settings.warehouse:
+        case Warehouse.DUCKDB:
+            return "the warehouse and what was published from it" if warehouse else f"everything in {settings.home}"
+        case Warehouse.POSTGRES:
+            place = "the database of DVD_RENTAL_WAREHOUSE_URL"
+        case Warehouse.SNOWFLAKE:
+            place = f"{settings.snowflake_database} of Snowflake's account {settings.snowflake_account}"
+    what = "what was noted of the warehouse" if warehouse else "everything"
+    return f"{what} in {settings.home}; the tables in {place} stay"
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 
 from dvd_rental_dagster.assets.keys import history_key, raw_key
 from dvd_rental_dagster.automation.jobs import everything
-from dvd_rental_dagster.build_record import recorded_build
+from dvd_rental_dagster.build_record import build_place, recorded_build
 from dvd_rental_dagster.catalog import STREAM_NAMES
 from dvd_rental_dagster.checks.reconciliation import without_reconciliation
 from dvd_rental_dagster.ingestion import await_pending
@@ -34,6 +34,7 @@ WATCH_SECONDS = 20.0
 """How long one evaluation waits; the daemon evaluates again five seconds after it began, or when it ends."""
 
 _LOOK_SECONDS = 0.2
+_FIRST_LOAD = "first load"
 
 _UNFINISHED = [
     DagsterRunStatus.QUEUED,
@@ -52,10 +53,15 @@ _UNFINISHED = [
     description="Asks for a run when the log holds changes: at most one run an LSN, none while another goes on.",
 )
 def source_log(context: SensorEvaluationContext) -> RunRequest | SkipReason:
-    """Wait for the run that goes on to end, then for a change; the cursor is the LSN that a run was last asked for."""
+    """Wait for the run that goes on to end, then for a change.
+
+    The cursor is what a run was last asked for: an LSN, or the first load into a place.
+    """
     settings = load_settings()
     if not _is_loaded(settings):
-        return RunRequest(run_key="first load", tags={"dvd_rental/reason": "first load"})
+        return _first_load(context, build_place(settings))
+    if context.cursor and context.cursor.startswith(_FIRST_LOAD):
+        context.update_cursor(None)  # it is done, and after a reset it is asked for again
     if settings.source_url is None and not embedded_server(settings).is_running():
         return SkipReason("The embedded source is down; dvd-rental up starts it.")
     until = time.monotonic() + WATCH_SECONDS
@@ -75,6 +81,14 @@ def source_log(context: SensorEvaluationContext) -> RunRequest | SkipReason:
         asset_check_keys=without_reconciliation(_graph(context).get_check_keys_for_assets(set(selected))),
         tags={"dvd_rental/lsn": lsn, "dvd_rental/streams": ",".join(waiting.streams)[:255]},
     )
+
+
+def _first_load(context: SensorEvaluationContext, place: str) -> RunRequest | SkipReason:
+    wanted = f"{_FIRST_LOAD} into {place}"
+    if context.cursor == wanted:
+        return SkipReason(f"A run was asked for the {wanted}. If it failed, that is in the list of runs.")
+    context.update_cursor(wanted)
+    return RunRequest(tags={"dvd_rental/reason": _FIRST_LOAD})
 
 
 def _is_loaded(settings: Settings) -> bool:

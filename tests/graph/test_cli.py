@@ -5,6 +5,7 @@ from home import Home
 from typer.testing import CliRunner
 
 from dvd_rental_dagster.cli import app
+from dvd_rental_dagster.settings import Settings
 
 COMMANDS = [
     ("up",), ("down",), ("status",), ("sync",), ("verify",), ("resync",), ("run",), ("ui",), ("query",), ("reset",),
@@ -66,6 +67,31 @@ def test_down_stops_the_source_and_up_brings_it_back_with_its_data(loaded_home: 
     assert "down" in loaded_home.cli("status")
     loaded_home.cli("up")
     assert loaded_home.sync()["streams"]["payment"]["deleted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("warehouse", "place"),
+    [
+        ("snowflake", "DVD_RENTALS of Snowflake's account org-account"),
+        ("postgres", "the database of DVD_RENTAL_WAREHOUSE_URL"),
+    ],
+)
+def test_reset_says_that_tables_outside_the_home_stay(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, warehouse: str, place: str
+) -> None:
+    for name, value in {"HOME": str(settings.home), "WAREHOUSE": warehouse, "SNOWFLAKE_ACCOUNT": "org-account"}.items():
+        monkeypatch.setenv(f"DVD_RENTAL_{name}", value)
+    note = settings.published_path / "build.json"
+    for options, what in (["--warehouse"], "what was noted of the warehouse"), ([], "everything"):
+        note.parent.mkdir(parents=True)
+        note.touch()
+        said = f"{what} in {settings.home}; the tables in {place} stay"
+        asked = CliRunner().invoke(app, ["reset", *options], input="n\n")
+        assert f"Remove {said}?" in asked.stdout
+        assert note.exists()
+        done = CliRunner().invoke(app, ["reset", *options, "--yes"])
+        assert done.stdout == f"Removed {said}.\n"
+        assert not note.parent.exists()
 
 
 @pytest.mark.xdist_group("loaded")

@@ -122,20 +122,26 @@ def test_it_asks_as_soon_as_the_run_that_goes_on_has_ended(watched: Home, monkey
     assert isinstance(outcome, RunRequest)
 
 
-def test_on_snowflake_it_asks_for_the_first_load_until_something_was_built(
+def test_on_snowflake_it_asks_once_for_the_first_load_and_again_after_a_reset_or_for_another_place(
     watched: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance = DagsterInstance.ephemeral()
     evaluate(instance)
     monkeypatch.setenv("DVD_RENTAL_WAREHOUSE", "snowflake")
-    asked, _ = evaluate(instance)
+    asked, cursor = evaluate(instance)
+    again, cursor = evaluate(instance, cursor)
     note = watched.path / "published" / "build.json"
     note.write_text(json.dumps(asdict(Build(1, "what it was built from", build_place(load_settings())))))
-    after, _ = evaluate(instance)
+    after, cursor = evaluate(instance, cursor)
+    note.unlink()  # as a reset does
+    anew, cursor = evaluate(instance, cursor)
+    monkeypatch.setenv("DVD_RENTAL_SNOWFLAKE_SCHEMA", "ADA")
+    elsewhere, _ = evaluate(instance, cursor)
 
-    assert isinstance(asked, RunRequest)
-    assert asked.run_key == "first load"
-    assert isinstance(after, SkipReason)
+    assert [type(outcome) for outcome in (asked, again, after, anew, elsewhere)] == [
+        RunRequest, SkipReason, SkipReason, RunRequest, RunRequest,
+    ]  # fmt: skip
+    assert all(isinstance(each, RunRequest) and each.run_key is None for each in (asked, anew, elsewhere))
 
 
 def test_unpublished_writes_ask_for_nothing(watched: Home) -> None:
