@@ -16,6 +16,7 @@ from dvd_rental_dagster.transformation.project import check_streams
 
 settings = load_settings()
 check_streams(settings)
+given = resources(settings)
 models = transformation_assets(settings)
 published = publication_assets(settings, report_keys(models))
 
@@ -24,7 +25,7 @@ defs = Definitions(
     asset_checks=[slot_health],
     jobs=[everything],
     schedules=[every_five_minutes],
-    resources=resources(settings),
+    resources=given,
     sensors=[airbyte_jobs if settings.engine is Engine.AIRBYTE else source_log],
     executor=in_process_executor,
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 
 from dvd_rental_dagster.build_record import recorded_build
-from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError
+from dvd_rental_dagster.errors import SettingsError, WarehouseBusyError, WarehouseError
 from dvd_rental_dagster.ingestion import pending
 from dvd_rental_dagster.publication import published_warehouse
 from dvd_rental_dagster.replication.lsn import format_lsn
@@ -74,7 +74,7 @@ def _findings(settings: Settings) -> list[tuple[str, str]]:
         findings = slot_findings(settings, wait_seconds=0)
     except WarehouseBusyError:
         return [("checks", "not looked at: another process writes to the warehouse")]
-    except WarehouseError as error:
+    except (WarehouseError, SettingsError) as error:
         return [("checks", f"not looked at: {error}")]
     return [
         (f"{finding.severity.value}: {finding.subject.value}", finding.message)
@@ -122,7 +122,7 @@ def _ledger_status(settings: Settings) -> list[tuple[str, str]]:
             ledger = warehouse.read_ledger()
     except WarehouseBusyError:
         return [(name, "another process writes to it")]
-    except WarehouseError as error:
+    except (WarehouseError, SettingsError) as error:
         return [(name, str(error))]
     if ledger is None:
         return [(name, "nothing yet; dvd-rental sync loads")]

@@ -11,7 +11,7 @@ from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestin
 from dvd_rental_dagster.replication.destinations.postgres_database import PostgresDestination
 from dvd_rental_dagster.replication.destinations.snowflake_database import SnowflakeDestination
 from dvd_rental_dagster.replication.destinations.snowflake_session import PARAMETERS
-from dvd_rental_dagster.settings import Settings, Warehouse
+from dvd_rental_dagster.settings import Engine, Settings, Warehouse
 from dvd_rental_dagster.snowflake.account import credentials, loading_role, opened
 
 
@@ -30,19 +30,6 @@ def chosen_destination(settings: Settings, *, wait_seconds: float = 30) -> Desti
             return _snowflake_destination(settings, wait_seconds)
 
 
-def check_arrivals(settings: Settings) -> None:
-    """Make sure that the warehouse is one in which Airbyte's rows are looked for.
-
-    Raises:
-        SettingsError: it is PostgreSQL.
-    """
-    if settings.warehouse is Warehouse.POSTGRES:
-        raise SettingsError(
-            "With DVD_RENTAL_ENGINE=airbyte the graph runs on duckdb or snowflake, and DVD_RENTAL_WAREHOUSE is "
-            "postgres. Set DVD_RENTAL_WAREHOUSE=snowflake or duckdb."
-        )
-
-
 def check_models(settings: Settings) -> None:
     """Make sure that the models run on the warehouse, and that the settings say how to get in.
 
@@ -51,6 +38,11 @@ def check_models(settings: Settings) -> None:
     """
     if settings.warehouse is Warehouse.SNOWFLAKE:
         credentials(settings)
+    if settings.warehouse is Warehouse.POSTGRES and settings.engine is Engine.AIRBYTE:
+        raise SettingsError(
+            "With DVD_RENTAL_ENGINE=airbyte the graph runs on duckdb or snowflake, and DVD_RENTAL_WAREHOUSE is "
+            "postgres. Set DVD_RENTAL_WAREHOUSE=snowflake or duckdb."
+        )
     if settings.warehouse is Warehouse.POSTGRES:
         raise SettingsError(
             "The models, and what is published, run on duckdb or snowflake, and DVD_RENTAL_WAREHOUSE is postgres. Use "

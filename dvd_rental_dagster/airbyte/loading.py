@@ -23,7 +23,6 @@ from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import flushed_lsn
 from dvd_rental_dagster.settings import Settings
 from dvd_rental_dagster.source.endpoint import ensure_source
-from dvd_rental_dagster.warehouse import check_arrivals
 
 
 class Layer(StrEnum):
@@ -59,7 +58,7 @@ def load(
         progress: hears how far the source is.
 
     Raises:
-        SettingsError: the warehouse is PostgreSQL, or the settings do without this layer.
+        SettingsError: the settings do without this layer.
         ProvisioningError: its connection is not on the server.
         JobError: the sync failed, or moved nothing while changes waited in the source.
         AirbyteError: the server does not answer, or refuses.
@@ -67,7 +66,6 @@ def load(
         SourceError: the source cannot be had.
         WarehouseError: the sync succeeded, and its rows are not in our warehouse.
     """
-    check_arrivals(settings)
     url = ensure_source(settings, progress).local_role_url
     with open_client(settings.airbyte) as client:
         client.keep_secret(known_secrets(settings, url))

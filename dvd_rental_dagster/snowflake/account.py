@@ -104,11 +104,16 @@ def opened(settings: Settings, **options: Any) -> "SnowflakeConnection":
         raise not_let_in(settings, error) from error
 
 
+def in_one_line(error: "Error") -> str:
+    """Snowflake's words, which have several lines, as a sentence."""
+    return " ".join(str(error.msg).split()).rstrip(".") + "."
+
+
 def not_let_in(settings: Settings, error: "Error") -> SnowflakeError:
     """What to say when no session can be opened."""
     return SnowflakeError(
-        f"Snowflake's account {settings.snowflake_account} did not let {settings.snowflake_user} in: {error.msg}. "
-        "Check the DVD_RENTAL_SNOWFLAKE_* settings."
+        f"Snowflake's account {settings.snowflake_account} did not let {settings.snowflake_user} in: "
+        f"{in_one_line(error)} Check the DVD_RENTAL_SNOWFLAKE_* settings."
     )
 
 
@@ -134,6 +139,6 @@ def execute(connection: "SnowflakeConnection", statements: Sequence[str], progre
                 cursor.execute(statement)
             except Error as error:
                 raise SnowflakeError(
-                    f"Snowflake refused `{statement}`: {error.msg}. "
+                    f"Snowflake refused `{statement}`: {in_one_line(error)} "
                     "Run it again as a user who may act as SYSADMIN and as SECURITYADMIN; what is done stays done."
                 ) from error

@@ -9,10 +9,13 @@ import pyarrow as pa
 
 from dvd_rental_dagster.errors import SnowflakeError
 from dvd_rental_dagster.settings import Settings
-from dvd_rental_dagster.snowflake.account import connect, place
+from dvd_rental_dagster.snowflake.account import connect, in_one_line, place
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
+
+_NOT_THERE = frozenset({2003, 2043})
+"""Snowflake's numbers of "does not exist or not authorized"."""
 
 Open = Callable[[], AbstractContextManager[Any]]
 """Opens a connection of Snowflake's connector, in the database that the models are built in."""
@@ -72,7 +75,11 @@ def _telling(query: str) -> Iterator[None]:
     try:
         yield
     except Error as error:
+        advice = (
+            " Build the models with dvd-rental run, and see that the role of DVD_RENTAL_SNOWFLAKE_ROLE has the rights "
+            "that dvd-rental snowflake bootstrap gives."
+        )
         raise SnowflakeError(
-            f"Snowflake refused `{query.strip()}`: {error.msg}. Build the models with dvd-rental run, and see that the "
-            "role of DVD_RENTAL_SNOWFLAKE_ROLE has the rights that dvd-rental snowflake bootstrap gives."
+            f"Snowflake refused `{' '.join(query.split())}`: {in_one_line(error)}"
+            f"{advice if error.errno in _NOT_THERE else ''}"
         ) from error
