@@ -198,6 +198,11 @@ def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
 def test_dagster_in_containers_is_set_up_as_elsewhere_but_for_where_runs_execute() -> None:
     ours = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())
     theirs = yaml.safe_load((PROJECT_ROOT / "deploy" / "docker" / "dagster.yaml").read_text())
-    launcher = ours.pop("run_launcher")
-    assert launcher["class"] == "WarmRunLauncher"
+    assert ours.pop("run_launcher")["class"] == "WarmRunLauncher"
+    prompt, queued = ours.pop("run_coordinator"), theirs.pop("run_coordinator")
+    assert (prompt["class"], queued["class"]) == (
+        "PromptRunCoordinator",
+        "QueuedRunCoordinator",
+    )  # no warm process there
+    assert prompt["config"] == queued["config"]
     assert theirs == ours
