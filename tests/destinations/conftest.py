@@ -10,7 +10,7 @@ import pytest
 from emulation import Emulator
 from psycopg import sql
 from replica import STREAMS, TABLES
-from stores import Carried, DuckDBStore, PostgresStore, SnowflakeStore, Store
+from stores import Carried, DuckDBStore, JsonStore, PostgresStore, SnowflakeStore, Store
 
 from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.source.cluster import SUPERUSER
@@ -44,7 +44,13 @@ ON_SNOWFLAKE = (
 )
 
 
-@pytest.fixture(params=["duckdb", "postgres", pytest.param("snowflake", marks=ON_SNOWFLAKE)])
+@pytest.fixture
+def json_store(tmp_path: Path) -> JsonStore:
+    """A folder of the test's own."""
+    return JsonStore(tmp_path / "json")
+
+
+@pytest.fixture(params=["duckdb", "postgres", "json", pytest.param("snowflake", marks=ON_SNOWFLAKE)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "duckdb":
         return DuckDBStore(tmp_path / "warehouse.duckdb")
