@@ -16,8 +16,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
+from filelock import FileLock, Timeout
 
 from dvd_rental_dagster.catalog import SyncMode
+from dvd_rental_dagster.errors import WarehouseBusyError
 from dvd_rental_dagster.replication.destinations import Checksum
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
 from dvd_rental_dagster.replication.destinations.duckdb_tables import SCHEMAS
@@ -38,6 +40,7 @@ from dvd_rental_dagster.replication.rows import Changes
 from dvd_rental_dagster.replication.table import Table
 
 _STATE = "state.duckdb"
+_LOCK = "lock"
 _LEDGER = "ledger.json"
 _BATCH_ROWS = 10_000
 _MARKS = """
@@ -50,7 +53,7 @@ create table if not exists ledger.unpublished (stream varchar not null, reshaped
 def remove(folder: Path) -> None:
     """Remove what the destination made in the folder; files of others stay."""
     Generations(folder).remove()
-    for name in (_STATE, f"{_STATE}.wal"):
+    for name in (_STATE, f"{_STATE}.wal", _LOCK):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -69,26 +72,26 @@ class JsonDestination(DuckDBDestination):
 
     def __enter__(self) -> Self:
         self._changed = {}
-        with writing_to(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(self._folder, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self._folder))
+        with ExitStack() as held:
+            with writing_to(self._folder):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                if not os.access(self._folder, os.W_OK | os.X_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self._folder))
+                held.enter_context(self._locked())
             super().__enter__()
-        with ExitStack() as undoing:
-            undoing.push(super().__exit__)
+            held.push(super().__exit__)
             self._connection.execute(_MARKS)
             self._publish()
-            undoing.pop_all()
+            self._held = held.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is not None:
-            super().__exit__(kind, error, traceback)
+            self._held.__exit__(kind, error, traceback)
             return
-        with ExitStack() as closing:
-            closing.push(super().__exit__)
+        with self._held:
             self._publish()
 
     def load(
@@ -153,6 +156,21 @@ class JsonDestination(DuckDBDestination):
             yield lines
         finally:
             self._connection.execute("rollback")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep others of this process out too, whom DuckDB would let in."""
+        lock = FileLock(self._folder / _LOCK)
+        try:
+            lock.acquire(timeout=self._wait_seconds)
+        except Timeout as error:
+            raise WarehouseBusyError(
+                f"Another process holds the warehouse {self._folder}. Wait for it to finish, or stop it."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _publish(self) -> None:
         """Let readers see what was committed and is not in the files."""

@@ -17,7 +17,7 @@ _PLAIN_CHARACTERS = 150
 _HASH_DIGITS = 12
 
 _AB_ID = """concat('"_airbyte_ab_id":"', _airbyte_raw_id, '"')"""
-_EMITTED_AT = """concat('"_airbyte_emitted_at":', epoch_ms(_airbyte_extracted_at))"""
+_EMITTED_AT = """concat('"_airbyte_emitted_at":', epoch_us(_airbyte_extracted_at) // 1000)"""
 
 _DECIMAL = re.compile(r"decimal\((?P<precision>\d+),(?P<scale>\d+)\)")
 _NUMBER = "cast({0} as varchar)"
