@@ -63,7 +63,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return list(json.loads((home.path / "dbt" / "manifest.json").read_text())["nodes"].values())
 
 
-@pytest.mark.parametrize("warehouse", list(Warehouse))
+@pytest.mark.parametrize("warehouse", [each for each in Warehouse if each is not Warehouse.JSON])  # loads as postgres
 @pytest.mark.parametrize("engine", list(Engine))
 def test_it_loads_with_sockets_blocked_and_writes_nothing_but_dbts_manifest(
     empty_home: Home, engine: Engine, warehouse: Warehouse

@@ -69,7 +69,8 @@ class Generations:
             shutil.rmtree(self._numbered)
 
     def _paths(self) -> list[Path]:
-        return list(self._numbered.iterdir()) if self._numbered.exists() else []
+        paths = self._numbered.iterdir() if self._numbered.exists() else ()
+        return [path for path in paths if path.name.isdecimal()]
 
 
 @contextmanager
