@@ -1,9 +1,9 @@
-"""The questions that the reports answer, asked of what is published."""
+"""The questions that the reports answer, asked of what was built."""
 
 from dataclasses import dataclass
 
 from dvd_rental_dagster.console import Format, out, print_rows
-from dvd_rental_dagster.publication import read
+from dvd_rental_dagster.reading import read
 from dvd_rental_dagster.settings import Settings
 
 
@@ -90,7 +90,7 @@ def print_answers(settings: Settings) -> None:
     """
     for question in QUESTIONS:
         answer = read(settings, question.query)
-        print_rows(answer.columns, answer.fetchall(), Format.TABLE, title=question.words)
+        print_rows(answer.columns, answer.rows, Format.TABLE, title=question.words)
         out.print()
     out.print(
         "What next:\n"

@@ -13,7 +13,6 @@ from dvd_rental_dagster import airbyte_cli, catalog_cli, snowflake_cli, source_c
 from dvd_rental_dagster.console import Format, err, out, print_rows, progress_bar
 from dvd_rental_dagster.errors import DvdRentalError
 from dvd_rental_dagster.progress import listening
-from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings, Warehouse, load_settings
 
 app = typer.Typer(
@@ -88,6 +87,7 @@ def resync(
 def _sync(settings: Settings, form: Format, again: list[str]) -> None:
     from dvd_rental_dagster.ingestion import sync_source  # noqa: PLC0415
     from dvd_rental_dagster.publication import publish, published_warehouse  # noqa: PLC0415
+    from dvd_rental_dagster.replication.lsn import format_lsn  # noqa: PLC0415
 
     with progress_bar() as progress:
         report = sync_source(settings, resync=again, progress=progress)
@@ -121,6 +121,7 @@ def verify(form: FormatOption = Format.TABLE) -> None:
     Examples: `dvd-rental verify`, `dvd-rental verify --format json`
     """
     from dvd_rental_dagster.ingestion import verify_warehouse  # noqa: PLC0415
+    from dvd_rental_dagster.replication.lsn import format_lsn  # noqa: PLC0415
 
     with progress_bar() as progress:
         verification = verify_warehouse(load_settings(), progress=progress)
@@ -201,13 +202,13 @@ def query(
 
     Example: `dvd-rental query "select * from reports.rpt_revenue_monthly" --format csv`
     """
-    from dvd_rental_dagster.publication import read  # noqa: PLC0415
+    from dvd_rental_dagster.reading import read  # noqa: PLC0415
     from dvd_rental_dagster.warehouse import check_models  # noqa: PLC0415
 
     settings = load_settings()
     check_models(settings)
     answer = read(settings, statement)
-    print_rows(answer.columns, answer.fetchall(), form)
+    print_rows(answer.columns, answer.rows, form)
 
 
 @app.command()

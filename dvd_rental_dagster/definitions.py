@@ -10,19 +10,22 @@ from dvd_rental_dagster.automation.airbyte_sensor import airbyte_jobs
 from dvd_rental_dagster.automation.jobs import every_five_minutes, everything
 from dvd_rental_dagster.automation.log_sensor import source_log
 from dvd_rental_dagster.checks.replication_slot import replication_slot, slot_health
+from dvd_rental_dagster.resources import resources
 from dvd_rental_dagster.settings import Engine, load_settings
 from dvd_rental_dagster.transformation.project import check_streams
 
 settings = load_settings()
 check_streams(settings)
+given = resources(settings)
 models = transformation_assets(settings)
-published = publication_assets(report_keys(models))
+published = publication_assets(settings, report_keys(models))
 
 defs = Definitions(
-    assets=with_code_references([*source_tables, replication_slot, *ingestion_assets, models, published]),
+    assets=with_code_references([*source_tables, replication_slot, ingestion_assets(settings), models, published]),
     asset_checks=[slot_health],
     jobs=[everything],
     schedules=[every_five_minutes],
+    resources=given,
     sensors=[airbyte_jobs if settings.engine is Engine.AIRBYTE else source_log],
     executor=in_process_executor,
 )

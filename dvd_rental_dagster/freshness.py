@@ -1,7 +1,7 @@
 """Whether what people read still shows everything that the source holds."""
 
+from dvd_rental_dagster.build_record import recorded_build
 from dvd_rental_dagster.ingestion import pending
-from dvd_rental_dagster.publication import recorded_build
 from dvd_rental_dagster.settings import Engine, Settings
 from dvd_rental_dagster.transformation.project import fingerprint
 

@@ -5,13 +5,9 @@ from collections.abc import Collection
 from dvd_rental_dagster.errors import SettingsError
 from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.replication import SyncReport, sync
-from dvd_rental_dagster.replication.findings import Finding, Limits, judge
-from dvd_rental_dagster.replication.health import read_health
-from dvd_rental_dagster.replication.ledger import Ledger
 from dvd_rental_dagster.replication.pending import Pending, await_changes, pending_changes
-from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.verification import Verification, verify
-from dvd_rental_dagster.settings import Engine, Settings, Warehouse
+from dvd_rental_dagster.settings import Engine, Settings
 from dvd_rental_dagster.source.endpoint import ensure_source, source_url
 from dvd_rental_dagster.warehouse import chosen_destination
 
@@ -79,37 +75,6 @@ def await_pending(settings: Settings, seconds: float) -> Pending:
     """Watch the source's log until a change waits in it, for at most ``seconds``; the source must be up."""
     url = source_url(settings, "airbyte", local=True)
     return await_changes(url, settings.streams, publication=settings.publication, slot=settings.slot, seconds=seconds)
-
-
-def slot_findings(settings: Settings, *, wait_seconds: float = 30) -> tuple[Finding, ...]:
-    """What there is to say of the slot, read by the source's owner; none before the first load. Nothing is started.
-
-    Raises:
-        SettingsError: the settings do not say where the warehouse is.
-        SourceUnreachableError: the source is down.
-        WarehouseBusyError: another process still writes to the warehouse after ``wait_seconds``.
-    """
-    if settings.warehouse is Warehouse.DUCKDB and not settings.duckdb_path.exists():
-        return ()
-
-    def read_ledger() -> Ledger | None:
-        if settings.engine is not Engine.EMBEDDED:
-            return None
-        with chosen_destination(settings, wait_seconds=wait_seconds) as warehouse:
-            return warehouse.read_ledger()
-
-    # The owner sees since when the transactions of others are open; the role that captures changes does not.
-    with connect(source_url(settings, local=True)) as connection:
-        health = read_health(connection, settings.slot, read_ledger)
-    if settings.warehouse is not Warehouse.DUCKDB and health.ledger is None:
-        return ()
-    limits = Limits(
-        lag_bytes=int(settings.limit_lag),
-        lag_seconds=settings.limit_lag_seconds,
-        retained_bytes=int(settings.limit_retained_wal),
-        transaction_seconds=settings.limit_transaction_seconds,
-    )
-    return judge(health, limits)
 
 
 def _check_switches(settings: Settings) -> None:

@@ -136,6 +136,9 @@ class Settings(BaseSettings):
     airbyte: AirbyteSettings = AirbyteSettings()
 
     snowflake_account: str | None = None
+    snowflake_host: str | None = None
+    snowflake_port: int = Field(default=443, ge=1, le=65535)
+    snowflake_protocol: Literal["https", "http"] = "https"
     snowflake_user: str | None = None
     snowflake_password: SecretStr | None = None
     snowflake_private_key_path: Path | None = None

@@ -7,7 +7,7 @@ import typer
 
 from dvd_rental_dagster.console import out, progress_bar
 from dvd_rental_dagster.settings import load_settings
-from dvd_rental_dagster.source.endpoint import Who
+from dvd_rental_dagster.source.credentials import Who
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="The source database: fill it, prepare it, find it."

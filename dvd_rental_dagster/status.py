@@ -5,13 +5,15 @@ from pathlib import Path
 
 import duckdb
 
-from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError
-from dvd_rental_dagster.ingestion import pending, slot_findings
-from dvd_rental_dagster.publication import published_warehouse, recorded_build
+from dvd_rental_dagster.build_record import recorded_build
+from dvd_rental_dagster.errors import SettingsError, WarehouseBusyError, WarehouseError
+from dvd_rental_dagster.ingestion import pending
+from dvd_rental_dagster.publication import published_warehouse
 from dvd_rental_dagster.replication.lsn import format_lsn
 from dvd_rental_dagster.replication.session import connect
-from dvd_rental_dagster.replication.slot import read_slot
+from dvd_rental_dagster.replication.slot import Slot, read_slot
 from dvd_rental_dagster.settings import Engine, Settings, Warehouse
+from dvd_rental_dagster.slot_health import slot_findings, slot_names
 from dvd_rental_dagster.source.connection_string import without_password
 from dvd_rental_dagster.source.endpoint import embedded_server, source_url
 from dvd_rental_dagster.warehouse import chosen_destination
@@ -35,34 +37,44 @@ def read_status(settings: Settings) -> list[tuple[str, str]]:
 
 def _log_status(settings: Settings) -> list[tuple[str, str]]:
     with connect(source_url(settings, "airbyte", local=True)) as connection:
-        slot = read_slot(connection, settings.slot)
+        slots = {name: read_slot(connection, name) for name in slot_names(settings)}
+        kept = dict(
+            connection.execute(
+                "select slot_name::text, pg_catalog.pg_size_pretty(pg_catalog.pg_current_wal_lsn() - restart_lsn)"
+                " from pg_catalog.pg_replication_slots where slot_name = any(%s)",
+                (list(slots),),
+            ).fetchall()
+        )
+    prepare = "dvd-rental airbyte prepare" if settings.engine is Engine.AIRBYTE else "dvd-rental source prepare"
+    lines = []
+    for name, slot in slots.items():
         if slot is None:
-            return [("slot", f"{settings.slot} is missing; dvd-rental source prepare makes it")]
-        row = connection.execute(
-            "select pg_catalog.pg_size_pretty(pg_catalog.pg_current_wal_lsn() - restart_lsn)"
-            " from pg_catalog.pg_replication_slots where slot_name = %s",
-            (settings.slot,),
-        ).fetchone()
-    place = format_lsn(slot.confirmed_flush_lsn) if slot.confirmed_flush_lsn is not None else "nowhere"
-    kept = row[0] if row else "no log"
-    lines = [("slot", f"{slot.name} at {place}, {slot.wal_status}, keeps {kept} of log")]
+            lines.append(("slot", f"{name} is missing; {prepare} makes it"))
+        else:
+            place = format_lsn(slot.confirmed_flush_lsn) if slot.confirmed_flush_lsn is not None else "nowhere"
+            size = kept.get(name) or "nothing"
+            lines.append(("slot", f"{name} at {place}, {slot.wal_status}, keeps {size} of the log"))
+    return [*lines, *_pending(settings, slots[settings.slot])]
+
+
+def _pending(settings: Settings, slot: Slot | None) -> list[tuple[str, str]]:
+    """What the current rows wait for."""
+    if slot is None:
+        return []
     if slot.wal_status == "lost":
-        lines.append(("pending", "cannot be told: the slot is lost"))
-    elif slot.active_pid is None:
-        waiting = pending(settings).streams
-        lines.append(("pending", ", ".join(waiting) or "nothing"))
-    else:
-        lines.append(("pending", f"a sync is running (server process {slot.active_pid})"))
-    return lines
+        return [("pending", "cannot be told: the slot is lost")]
+    if slot.active_pid is not None:
+        return [("pending", f"a sync is running (server process {slot.active_pid})")]
+    return [("pending", ", ".join(pending(settings).streams) or "nothing")]
 
 
 def _findings(settings: Settings) -> list[tuple[str, str]]:
-    """What is not as it should be with the slot; nothing while a run goes on, which looks at it itself."""
+    """What is not as it should be with the slots; nothing while a run goes on, which looks at it itself."""
     try:
         findings = slot_findings(settings, wait_seconds=0)
     except WarehouseBusyError:
         return [("checks", "not looked at: another process writes to the warehouse")]
-    except WarehouseError as error:
+    except (WarehouseError, SettingsError) as error:
         return [("checks", f"not looked at: {error}")]
     return [
         (f"{finding.severity.value}: {finding.subject.value}", finding.message)
@@ -72,17 +84,28 @@ def _findings(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _warehouse_status(settings: Settings) -> list[tuple[str, str]]:
-    if settings.warehouse is not Warehouse.DUCKDB:
+    if settings.warehouse in {Warehouse.POSTGRES, Warehouse.JSON}:
         return _ledger_status(settings)
+    if settings.warehouse is Warehouse.SNOWFLAKE:
+        loaded = _ledger_status(settings) if settings.engine is Engine.EMBEDDED else []
+        return [("warehouse", _account(settings)), *loaded, _built(settings)]
     path = published_warehouse(settings)
     if not path.exists():
         return [("published", "nothing yet; dvd-rental run loads and builds")]
     lines = [("published", f"{path}, {path.stat().st_size / 1_048_576:.1f} MiB")]
     if settings.engine is Engine.EMBEDDED:
         lines += _published_ledger(path)
+    return [*lines, _built(settings)]
+
+
+def _account(settings: Settings) -> str:
+    account = settings.snowflake_account or "no account; set DVD_RENTAL_SNOWFLAKE_ACCOUNT"
+    return f"{settings.snowflake_database} of Snowflake's {account}"
+
+
+def _built(settings: Settings) -> tuple[str, str]:
     build = recorded_build(settings)
-    lines.append(("built", f"from sync {build.sync_id}" if build else "never; dvd-rental run builds"))
-    return lines
+    return "built", f"from sync {build.sync_id}" if build else "never; dvd-rental run builds"
 
 
 def _published_ledger(path: Path) -> list[tuple[str, str]]:
@@ -99,7 +122,7 @@ def _ledger_status(settings: Settings) -> list[tuple[str, str]]:
             ledger = warehouse.read_ledger()
     except WarehouseBusyError:
         return [(name, "another process writes to it")]
-    except WarehouseError as error:
+    except (WarehouseError, SettingsError) as error:
         return [(name, str(error))]
     if ledger is None:
         return [(name, "nothing yet; dvd-rental sync loads")]

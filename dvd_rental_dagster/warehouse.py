@@ -12,7 +12,7 @@ from dvd_rental_dagster.replication.destinations.json_folder import JsonDestinat
 from dvd_rental_dagster.replication.destinations.postgres_database import PostgresDestination
 from dvd_rental_dagster.replication.destinations.snowflake_database import SnowflakeDestination
 from dvd_rental_dagster.replication.destinations.snowflake_session import PARAMETERS
-from dvd_rental_dagster.settings import Settings, Warehouse
+from dvd_rental_dagster.settings import Engine, Settings, Warehouse
 from dvd_rental_dagster.snowflake.account import credentials, opened
 
 
@@ -33,30 +33,24 @@ def chosen_destination(settings: Settings, *, wait_seconds: float = 30) -> Desti
             return JsonDestination(settings.json_folder, wait_seconds=wait_seconds)
 
 
-def check_arrivals(settings: Settings) -> None:
-    """Make sure that the warehouse is one in which Airbyte's rows are looked for.
-
-    Raises:
-        SettingsError: it is not available yet.
-    """
-    if settings.warehouse is not Warehouse.DUCKDB:
-        raise SettingsError(
-            f"DVD_RENTAL_WAREHOUSE={settings.warehouse.value} is not available yet with DVD_RENTAL_ENGINE=airbyte. "
-            "Set DVD_RENTAL_WAREHOUSE=duckdb."
-        )
-
-
 def check_models(settings: Settings) -> None:
-    """Make sure that the embedded engine writes to where the models and what people read are made from.
+    """Make sure that the models run on the warehouse, and that the settings say how to get in.
 
     Raises:
-        SettingsError: it writes elsewhere.
+        SettingsError: they do not run there, or Snowflake's account is not known.
     """
+    if settings.warehouse is Warehouse.SNOWFLAKE:
+        credentials(settings)
     itself = {Warehouse.POSTGRES: "ask the database itself", Warehouse.JSON: "read the files themselves"}
+    if settings.warehouse in itself and settings.engine is Engine.AIRBYTE:
+        raise SettingsError(
+            "With DVD_RENTAL_ENGINE=airbyte the graph runs on duckdb or snowflake, and DVD_RENTAL_WAREHOUSE is "
+            f"{settings.warehouse.value}. Set DVD_RENTAL_WAREHOUSE=snowflake or duckdb."
+        )
     if settings.warehouse in itself:
         raise SettingsError(
-            f"The models, and what is published, run on duckdb, and DVD_RENTAL_WAREHOUSE is {settings.warehouse.value}."
-            " Use dvd-rental sync, verify, resync and status with it, and "
+            "The models, and what is published, run on duckdb or snowflake, and DVD_RENTAL_WAREHOUSE is "
+            f"{settings.warehouse.value}. Use dvd-rental sync, verify, resync and status with it, and "
             f"{itself[settings.warehouse]}; or set DVD_RENTAL_WAREHOUSE=duckdb."
         )
 

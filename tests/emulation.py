@@ -56,6 +56,10 @@ def connect(port: int, **options: Any) -> Any:
     )  # fmt: skip
 
 
+SECRET = "the-account's-password"
+"""Any lets in."""
+
+
 @dataclass
 class Emulator:
     """The running emulator, and dbt's profile for it."""
@@ -67,6 +71,19 @@ class Emulator:
     @property
     def connection(self) -> Any:
         return connect(self.port)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The project's settings with the emulator as the warehouse."""
+        return {
+            "DVD_RENTAL_WAREHOUSE": "snowflake",
+            "DVD_RENTAL_SNOWFLAKE_ACCOUNT": "fakesnow",
+            "DVD_RENTAL_SNOWFLAKE_USER": "fake",
+            "DVD_RENTAL_SNOWFLAKE_PASSWORD": SECRET,
+            "DVD_RENTAL_SNOWFLAKE_HOST": "localhost",
+            "DVD_RENTAL_SNOWFLAKE_PORT": str(self.port),
+            "DVD_RENTAL_SNOWFLAKE_PROTOCOL": "http",
+        }
 
     def tell(self, command: str, path: Path) -> None:
         assert self.process.stdin

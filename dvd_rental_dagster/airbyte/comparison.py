@@ -3,13 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from dvd_rental_dagster.airbyte.arrival import arrived_columns
+from dvd_rental_dagster.airbyte.arrival import Arrived
 from dvd_rental_dagster.airbyte.destination_configuration import RAW
 from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.errors import SlotBusyError
 from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.replication.column import Column, Kind, TypeCatalog
-from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
 from dvd_rental_dagster.replication.pending import changed_since
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import exported_snapshot
@@ -41,7 +40,7 @@ class Comparisons:
 
 
 def compare_streams(
-    settings: Settings, *, only: Collection[str], since: int | None, progress: Progress = silent
+    settings: Settings, arrived: Arrived, *, only: Collection[str], since: int | None, progress: Progress = silent
 ) -> Comparisons:
     """Compare the streams of these names with the source as it is now.
 
@@ -61,19 +60,18 @@ def compare_streams(
     ]
     url = source_url(settings, "airbyte", local=True)
     comparisons, obstacles = [], {}
-    arrived = arrived_columns(settings, RAW)
-    warehouse = DuckDBDestination(settings.duckdb_path)
+    columns = arrived.columns(RAW)
     with (
         connect(url) as source,
         exported_snapshot(url, source, settings.slot) as snapshot,
-        warehouse,
+        arrived.side() as warehouse,
         snapshot_reader(url, source, snapshot.name) as reader,
     ):
         types = TypeCatalog(source)
         for number, stream in enumerate(streams):
             progress(f"Comparing {stream.name}", number, len(streams))
             table = read_table(source, types, stream, settings.publication)
-            if missing := [column.name for column in table.columns if column.name not in arrived[stream.name]]:
+            if missing := [column.name for column in table.columns if column.name.lower() not in columns[stream.name]]:
                 obstacles[stream.name] = (
                     f"{stream.source_name} has columns that did not arrive yet: {', '.join(missing)}. Refresh the "
                     "connection's schema in Airbyte, then sync again."

@@ -7,7 +7,7 @@ from enum import StrEnum
 from psycopg import sql
 
 from dvd_rental_dagster.airbyte.answer import Job
-from dvd_rental_dagster.airbyte.arrival import arrived_columns
+from dvd_rental_dagster.airbyte.arrival import Arrived
 from dvd_rental_dagster.airbyte.client import AirbyteClient
 from dvd_rental_dagster.airbyte.counts import Count, Counts, counts
 from dvd_rental_dagster.airbyte.destination_configuration import RAW
@@ -23,7 +23,6 @@ from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import flushed_lsn
 from dvd_rental_dagster.settings import Settings
 from dvd_rental_dagster.source.endpoint import ensure_source
-from dvd_rental_dagster.warehouse import check_arrivals
 
 
 class Layer(StrEnum):
@@ -46,17 +45,20 @@ class Loaded:
     lsn: int | None
 
 
-def load(settings: Settings, layer: Layer, heard: Callable[[Job], None], progress: Progress = silent) -> Loaded:
+def load(
+    settings: Settings, layer: Layer, arrived: Arrived, heard: Callable[[Job], None], progress: Progress = silent
+) -> Loaded:
     """Bring the source up if it is ours and down, then sync the layer's connection, or join the sync that goes on.
 
     Args:
         settings: which server, and which streams.
         layer: what to bring up to date.
+        arrived: where the rows are looked for.
         heard: hears of the job whenever it was looked at.
         progress: hears how far the source is.
 
     Raises:
-        SettingsError: the warehouse is not available yet, or the settings do without this layer.
+        SettingsError: the settings do without this layer.
         ProvisioningError: its connection is not on the server.
         JobError: the sync failed, or moved nothing while changes waited in the source.
         AirbyteError: the server does not answer, or refuses.
@@ -64,7 +66,6 @@ def load(settings: Settings, layer: Layer, heard: Callable[[Job], None], progres
         SourceError: the source cannot be had.
         WarehouseError: the sync succeeded, and its rows are not in our warehouse.
     """
-    check_arrivals(settings)
     url = ensure_source(settings, progress).local_role_url
     with open_client(settings.airbyte) as client:
         client.keep_secret(known_secrets(settings, url))
@@ -72,7 +73,7 @@ def load(settings: Settings, layer: Layer, heard: Callable[[Job], None], progres
         began = _end_of_log(url)
         sync = syncs.run(source_moved=lambda: _source_moved(settings, layer, url, syncs), heard=heard)
         write_watermark(settings, syncs.connection_id, sync, _end_of_log(url))
-        arrived_columns(settings, layer)
+        arrived.columns(layer)
         moved = counts(client, sync.job_id, Count(sync.rows, sync.bytes))
         return Loaded(sync, moved, None if sync.joined else began)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dagster import AssetCheckResult, AssetExecutionContext, AssetMaterialization, MaterializeResult, Output
 
 from dvd_rental_dagster.airbyte.answer import Job
+from dvd_rental_dagster.airbyte.arrival import Arrived
 from dvd_rental_dagster.airbyte.counts import Counts
 from dvd_rental_dagster.airbyte.loading import Layer, load
 from dvd_rental_dagster.assets.keys import history_key, raw_key
@@ -21,7 +22,7 @@ LAYER_KEYS = {Layer.RAW: raw_key, Layer.HISTORY: history_key}
 
 
 def arrivals(
-    context: AssetExecutionContext, settings: Settings
+    context: AssetExecutionContext, settings: Settings, arrived: Arrived
 ) -> Iterator[MaterializeResult[None] | Output[None] | AssetMaterialization | AssetCheckResult]:
     """Sync each layer of which an asset or a check is selected, and compare with the source where selected.
 
@@ -38,7 +39,7 @@ def arrivals(
         keys = {stream: key_of(stream) for stream in STREAM_NAMES}
         if not selected & set(keys.values()) and not (layer is Layer.RAW and checks):
             continue
-        loaded = load(settings, layer, heard, listener())
+        loaded = load(settings, layer, arrived, heard, listener())
         context.log.info(f"Job {loaded.sync.job_id} of Airbyte moved {loaded.sync.rows} rows into {layer}.")
         for stream, key in keys.items():
             if loaded.counts.moved(stream):
@@ -51,7 +52,7 @@ def arrivals(
             elif key in selected:
                 yield nothing(key)
         if layer is Layer.RAW:
-            results = reconcile_arrived(settings, checks, loaded.lsn, listener())
+            results = reconcile_arrived(settings, arrived, checks, loaded.lsn, listener())
             yield from results
     if differing := failure(results):
         raise differing

@@ -22,12 +22,14 @@ from dvd_rental_dagster.ingestion import sync_source
 from dvd_rental_dagster.progress import listener
 from dvd_rental_dagster.replication import StreamReport, SyncReport
 from dvd_rental_dagster.replication.lsn import format_lsn
-from dvd_rental_dagster.settings import Engine, load_settings
+from dvd_rental_dagster.resources import arrived, resource_keys
+from dvd_rental_dagster.settings import Engine, Settings, Warehouse, load_settings
 from dvd_rental_dagster.warehouse import check_models
 
 WAREHOUSE_POOL = "warehouse"
 """Runs that write to the warehouse share this pool, which lets one of them through at a time."""
 
+_Event = MaterializeResult[None] | Output[None] | AssetMaterialization | AssetCheckResult
 _OWNERS = ["team:data-engineering"]
 
 
@@ -42,7 +44,7 @@ def _source_spec(stream: Stream) -> AssetSpec:
     )
 
 
-def _stream_specs(stream: Stream) -> Iterator[AssetSpec]:
+def _stream_specs(stream: Stream, warehouse: Warehouse) -> Iterator[AssetSpec]:
     key = ", ".join(stream.primary_key)
     for asset_key, group, what in (
         (raw_key(stream.name), "raw", f"The current rows of {stream.name}, deletes applied; key {key}."),
@@ -53,7 +55,7 @@ def _stream_specs(stream: Stream) -> Iterator[AssetSpec]:
             deps=[source_key(stream.name)],
             group_name=group,
             description=what,
-            kinds={"duckdb", "table"},
+            kinds={warehouse.value, "table"},
             owners=_OWNERS,
             skippable=True,
             metadata={"dagster/table_name": f"{group}.{stream.name}", "sync_mode": stream.mode.value},
@@ -63,25 +65,33 @@ def _stream_specs(stream: Stream) -> Iterator[AssetSpec]:
 source_tables: list[AssetSpec] = [_source_spec(stream) for stream in STREAMS]
 
 
-@multi_asset(
-    name="streams",
-    specs=[spec for stream in STREAMS for spec in _stream_specs(stream)],
-    check_specs=reconciliation_specs,
-    can_subset=True,
-    pool=WAREHOUSE_POOL,
-)
-def streams(
-    context: AssetExecutionContext,
-) -> Iterator[MaterializeResult[None] | Output[None] | AssetMaterialization | AssetCheckResult]:
+def ingestion_assets(settings: Settings) -> AssetsDefinition:
+    """All streams as one multi-asset, in both layers."""
+
+    @multi_asset(
+        name="streams",
+        specs=[spec for stream in STREAMS for spec in _stream_specs(stream, settings.warehouse)],
+        check_specs=reconciliation_specs,
+        can_subset=True,
+        pool=WAREHOUSE_POOL,
+        required_resource_keys=resource_keys(settings),
+    )
+    def streams(context: AssetExecutionContext) -> Iterator[_Event]:
+        """Carry what is pending into ``raw`` and ``history``, and compare with the source where selected."""
+        yield from _carried(context, load_settings())
+
+    return streams
+
+
+def _carried(context: AssetExecutionContext, settings: Settings) -> Iterator[_Event]:
     """Carry what is pending in the log into ``raw`` and ``history``, and compare with the source where selected.
 
     The log is one, so all its streams move together; a stream outside the selection that moved is reported too. The
     embedded engine does both layers at once; with Airbyte each selected layer is a job of its connection.
     """
-    settings = load_settings()
     check_models(settings)
     if settings.engine is Engine.AIRBYTE:
-        yield from arrivals(context, settings)
+        yield from arrivals(context, settings, arrived(context, settings))
         return
     report = sync_source(settings, progress=listener())
     checks = reconcile(settings, context.selected_asset_check_keys, report, listener())
@@ -120,6 +130,3 @@ def _metadata(stream: StreamReport, report: SyncReport) -> dict[str, int | float
         "sync_id": report.sync_id,
         "seconds": round(stream.seconds, 3),
     }
-
-
-ingestion_assets: list[AssetsDefinition] = [streams]

@@ -5,6 +5,7 @@ into the file. A run of the whole graph tells of some five hundred events.
 """
 
 import os
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes.config_class import ConfigurableClassData
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 
 _OPEN_FILES = 8
 """Each run has a file of its own, and all share one that tells of assets."""
@@ -51,6 +52,7 @@ class OpenEventLogStorage(SqliteEventLogStorage):
             self._engines[shard] = create_engine(
                 self.conn_string_for_shard(shard), connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
             )
+            event.listen(self._engines[shard], "connect", _sync_at_checkpoints)
         self._engines.move_to_end(shard)
         if len(self._engines) > _OPEN_FILES:
             self._engines.popitem(last=False)[1].dispose()
@@ -71,6 +73,15 @@ class OpenEventLogStorage(SqliteEventLogStorage):
             for engine in self._engines.values():
                 engine.dispose()
             self._engines.clear()
+
+
+def _sync_at_checkpoints(connection: sqlite3.Connection, _: Any) -> None:
+    """Have the disk waited for when SQLite moves its log into the file, not at each event.
+
+    In WAL mode the file stays whole (https://sqlite.org/pragma.html#pragma_synchronous); a machine that loses its power
+    loses the last events, and the run that told them.
+    """
+    connection.execute("pragma synchronous = normal")
 
 
 def _changes(connection: Connection) -> int:

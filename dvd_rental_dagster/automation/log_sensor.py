@@ -22,11 +22,12 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 
 from dvd_rental_dagster.assets.keys import history_key, raw_key
 from dvd_rental_dagster.automation.jobs import everything
+from dvd_rental_dagster.build_record import recorded_build
 from dvd_rental_dagster.catalog import STREAM_NAMES
 from dvd_rental_dagster.checks.reconciliation import without_reconciliation
 from dvd_rental_dagster.ingestion import await_pending
 from dvd_rental_dagster.replication.lsn import format_lsn
-from dvd_rental_dagster.settings import load_settings
+from dvd_rental_dagster.settings import Settings, Warehouse, load_settings
 from dvd_rental_dagster.source.endpoint import embedded_server
 
 WATCH_SECONDS = 20.0
@@ -53,7 +54,7 @@ _UNFINISHED = [
 def source_log(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     """Wait for the run that goes on to end, then for a change; the cursor is the LSN that a run was last asked for."""
     settings = load_settings()
-    if not settings.duckdb_path.exists():
+    if not _is_loaded(settings):
         return RunRequest(run_key="first load", tags={"dvd_rental/reason": "first load"})
     if settings.source_url is None and not embedded_server(settings).is_running():
         return SkipReason("The embedded source is down; dvd-rental up starts it.")
@@ -74,6 +75,13 @@ def source_log(context: SensorEvaluationContext) -> RunRequest | SkipReason:
         asset_check_keys=without_reconciliation(_graph(context).get_check_keys_for_assets(set(selected))),
         tags={"dvd_rental/lsn": lsn, "dvd_rental/streams": ",".join(waiting.streams)[:255]},
     )
+
+
+def _is_loaded(settings: Settings) -> bool:
+    """Whether a run has loaded; of an account the last build tells, so that no evaluation wakes its compute."""
+    if settings.warehouse is Warehouse.SNOWFLAKE:
+        return recorded_build(settings) is not None
+    return settings.duckdb_path.exists()
 
 
 def _await_idleness(instance: DagsterInstance, until: float) -> bool:

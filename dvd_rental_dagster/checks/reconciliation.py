@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 
 from dagster import AssetCheckKey, AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, Failure
 
+from dvd_rental_dagster.airbyte.arrival import Arrived
 from dvd_rental_dagster.airbyte.comparison import compare_streams
 from dvd_rental_dagster.assets.keys import raw_key
 from dvd_rental_dagster.catalog import STREAMS, SyncMode
@@ -75,7 +76,11 @@ def reconcile(
 
 
 def reconcile_arrived(
-    settings: Settings, selected: AbstractSet[AssetCheckKey], since: int | None, progress: Progress
+    settings: Settings,
+    arrived: Arrived,
+    selected: AbstractSet[AssetCheckKey],
+    since: int | None,
+    progress: Progress,
 ) -> list[AssetCheckResult]:
     """Compare the streams whose checks are selected, right after Airbyte's sync of ``raw``.
 
@@ -88,7 +93,7 @@ def reconcile_arrived(
     if not streams:
         return []
     try:
-        found = compare_streams(settings, only=streams, since=since, progress=progress)
+        found = compare_streams(settings, arrived, only=streams, since=since, progress=progress)
     except SnapshotError as error:
         return [_not_compared(stream, str(error)) for stream in sorted(streams)]
     return [

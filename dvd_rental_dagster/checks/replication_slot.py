@@ -1,4 +1,4 @@
-"""The replication slot as an asset of the source, and four checks of its health."""
+"""The replication slot as an asset of the source, and four checks of its health; Airbyte has a slot a connection."""
 
 from collections.abc import Iterator
 
@@ -13,9 +13,9 @@ from dagster import (
 from dvd_rental_dagster.assets.ingestion import WAREHOUSE_POOL
 from dvd_rental_dagster.assets.keys import SLOT_KEY
 from dvd_rental_dagster.errors import DvdRentalError
-from dvd_rental_dagster.ingestion import slot_findings
 from dvd_rental_dagster.replication.findings import Finding, Severity, Subject
 from dvd_rental_dagster.settings import load_settings
+from dvd_rental_dagster.slot_health import slot_findings
 
 _DESCRIPTIONS = {
     Subject.WAL_STATUS: "The slot is there, goes on where the warehouse ends, and is in no danger to be lost.",
@@ -43,7 +43,7 @@ replication_slot = AssetSpec(
     pool=WAREHOUSE_POOL,
 )
 def slot_health() -> Iterator[AssetCheckResult]:
-    """Look at the slot as it is now."""
+    """Look at the slots as they are now; each check tells of all of them."""
     try:
         findings = slot_findings(load_settings())
     except DvdRentalError as error:

@@ -1,6 +1,7 @@
 """What to think of a slot's health: four findings, each a verdict, its numbers, and what to do about it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dvd_rental_dagster.replication.health import OpenTransaction, SlotHealth
@@ -24,6 +25,9 @@ class Severity(StrEnum):
 
     WARN = "warn"
     ERROR = "error"
+
+
+_RANKS = (None, Severity.WARN, Severity.ERROR)
 
 
 @dataclass(frozen=True)
@@ -51,38 +55,76 @@ class Finding:
         return self.severity is None
 
 
-def judge(health: SlotHealth, limits: Limits) -> tuple[Finding, ...]:
+@dataclass(frozen=True)
+class Remedies:
+    """What helps with a slot, by who reads it; each a clause in the imperative, without capital and full stop.
+
+    ``sync`` takes what waits, ``prepare`` makes the slot, ``reload`` loads everything again. Where ``ledger`` is false
+    nobody knows whether anything was loaded, and it is taken to have been.
+    """
+
+    sync: str = "run dvd-rental sync"
+    prepare: str = "run dvd-rental source prepare"
+    reload: str = "load everything again with dvd-rental resync"
+    ledger: bool = True
+
+
+EMBEDDED = Remedies()
+"""Of a slot that the embedded engine reads."""
+
+
+def judge(health: SlotHealth, limits: Limits, remedies: Remedies = EMBEDDED) -> tuple[Finding, ...]:
     """One finding a subject, in the order of ``Subject``."""
     return (
-        _wal_status(health),
-        _lag(health, limits),
-        _retained_wal(health, limits),
+        _wal_status(health, remedies),
+        _lag(health, limits, remedies),
+        _retained_wal(health, limits, remedies),
         _longest_transaction(health, limits),
     )
 
 
-def _wal_status(health: SlotHealth) -> Finding:
-    severity, message = _state(health)
+def together(found: Mapping[str, Sequence[Finding]]) -> tuple[Finding, ...]:
+    """One finding a subject from those of each slot: the worst verdict, every message, each slot's numbers by its name.
+
+    Transactions are the server's, so what one slot's finding tells of them is told once.
+    """
+    return tuple(_joined(dict(zip(found, findings, strict=True))) for findings in zip(*found.values(), strict=True))
+
+
+def _joined(findings: dict[str, Finding]) -> Finding:
+    first = next(iter(findings.values()))
+    if len(findings) == 1 or first.subject is Subject.LONGEST_TRANSACTION:
+        return first
+    return replace(
+        first,
+        severity=max((finding.severity for finding in findings.values()), key=_RANKS.index),
+        message=" ".join(finding.message for finding in findings.values()),
+        numbers={f"{slot}/{name}": number for slot, each in findings.items() for name, number in each.numbers.items()},
+    )
+
+
+def _wal_status(health: SlotHealth, remedies: Remedies) -> Finding:
+    severity, message = _state(health, remedies)
     return Finding(Subject.WAL_STATUS, severity, message, _known(safe_wal_bytes=health.safe_wal_bytes))
 
 
-def _state(health: SlotHealth) -> tuple[Severity | None, str]:
+def _state(health: SlotHealth, remedies: Remedies) -> tuple[Severity | None, str]:
     slot, safe = health.slot, health.safe_wal_bytes
-    resync = "load everything again with dvd-rental resync."
-    raise_size = "Run dvd-rental sync, or raise max_slot_wal_keep_size at the source."
+    raise_size = f"{_capital(remedies.sync)}, or raise max_slot_wal_keep_size at the source."
     if not health.exists:
-        again = f", then {resync}" if health.ledger else "."
-        return Severity.ERROR, f"The source has no replication slot {slot}. Run dvd-rental source prepare{again}"
+        again = "" if remedies.ledger and not health.ledger else f", then {remedies.reload}"
+        return Severity.ERROR, f"The source has no replication slot {slot}. {_capital(remedies.prepare)}{again}."
     if health.is_lost:
         return Severity.ERROR, (
             f"Replication slot {slot} is lost ({health.invalidation_reason or 'wal_removed'}): the server no longer "
-            f"keeps the log that it has not read. Drop it with select pg_drop_replication_slot('{slot}'), run "
-            f"dvd-rental source prepare, and {resync}"
+            f"keeps the log that it has not read. Drop it with select pg_drop_replication_slot('{slot}'), "
+            f"{remedies.prepare}, and {remedies.reload}."
         )
     if gap := health.gap:
         return Severity.ERROR, (
             f"Replication slot {slot} stands at {format_lsn(gap[1])}, beyond the warehouse's {format_lsn(gap[0])}: it "
-            f"was made again or read by someone else, and the changes between are gone. To have them, {resync}"
+            "was made again or read by someone else, and the changes between are gone. To have them, "
+            f"{remedies.reload}."
         )
     if health.wal_status == "unreserved":
         return Severity.ERROR, (
@@ -98,7 +140,7 @@ def _state(health: SlotHealth) -> tuple[Severity | None, str]:
     return None, f"Replication slot {slot} is {health.wal_status}{reader}."
 
 
-def _lag(health: SlotHealth, limits: Limits) -> Finding:
+def _lag(health: SlotHealth, limits: Limits, remedies: Remedies) -> Finding:
     size, seconds = health.lag_bytes, health.lag_seconds
     if size is None:
         return _unmeasured(Subject.LAG, health)
@@ -106,17 +148,17 @@ def _lag(health: SlotHealth, limits: Limits) -> Finding:
         lag_bytes=size, lag_seconds=seconds, limit_bytes=limits.lag_bytes, limit_seconds=limits.lag_seconds
     )
     since = f", and the last sync was {seconds:.0f} s ago" if seconds else ""
-    message = f"{_size(size)} of log are not read yet{since}."
+    message = f"{_size(size)} of log are not read yet through slot {health.slot}{since}."
     if size <= limits.lag_bytes and (seconds or 0) <= limits.lag_seconds:
         return Finding(Subject.LAG, None, message, numbers)
     message += (
-        f" The limits are {_size(limits.lag_bytes)} and {limits.lag_seconds} s. Run dvd-rental sync, and look why "
-        "no run of the graph did: dvd-rental ui."
+        f" The limits are {_size(limits.lag_bytes)} and {limits.lag_seconds} s. {_capital(remedies.sync)}, and look "
+        "why no run of the graph did: dvd-rental ui."
     )
     return Finding(Subject.LAG, Severity.WARN, message, numbers)
 
 
-def _retained_wal(health: SlotHealth, limits: Limits) -> Finding:
+def _retained_wal(health: SlotHealth, limits: Limits, remedies: Remedies) -> Finding:
     """Log is kept because it is unread, or because a transaction that began in it is open: the remedies differ."""
     size, unread = health.retained_bytes, health.lag_bytes or 0
     if size is None:
@@ -126,11 +168,11 @@ def _retained_wal(health: SlotHealth, limits: Limits) -> Finding:
     if size <= limits.retained_bytes:
         return Finding(Subject.RETAINED_WAL, None, message, numbers)
     if unread > size // 2:
-        remedy = "Run dvd-rental sync."
+        remedy = f"{_capital(remedies.sync)}."
     elif health.transaction is not None:
         remedy = f"The rest is kept for an open transaction. {_end(health.transaction)}"
     else:
-        remedy = "The server lets go of the rest after its next checkpoint and the sync behind it: dvd-rental sync."
+        remedy = f"The server lets go of the rest after its next checkpoint and the sync behind it: {remedies.sync}."
     message += f" The limit is {_size(limits.retained_bytes)}; {_size(unread)} of it are not read yet. {remedy}"
     return Finding(Subject.RETAINED_WAL, Severity.ERROR, message, numbers)
 
@@ -159,6 +201,10 @@ def _longest_transaction(health: SlotHealth, limits: Limits) -> Finding:
 def _unmeasured(subject: Subject, health: SlotHealth) -> Finding:
     message = f"Slot {health.slot} has no place in the log to measure from; wal_status tells what it lacks."
     return Finding(subject, Severity.WARN, message, {})
+
+
+def _capital(clause: str) -> str:
+    return clause[0].upper() + clause[1:]
 
 
 def _known(**numbers: float | None) -> dict[str, float]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
+
+import pyarrow as pa
 
 from dvd_rental_dagster.catalog import Stream, SyncMode
 from dvd_rental_dagster.errors import LedgerError
 from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.replication.column import TypeCatalog
-from dvd_rental_dagster.replication.destinations import Destination
+from dvd_rental_dagster.replication.destinations import Checksum, Destination
 from dvd_rental_dagster.replication.report import SyncReport
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import exported_snapshot
@@ -17,6 +19,16 @@ from dvd_rental_dagster.replication.sync import sync
 from dvd_rental_dagster.replication.table import Table, read_table
 
 _KEYS_SHOWN = 5
+
+
+class Side(Protocol):
+    """What holds rows to compare with the source's; every destination does, opened."""
+
+    def checksums(self, table: Table, rows: pa.RecordBatchReader) -> tuple[Checksum, Checksum]:
+        """See ``Destination.checksums``."""
+
+    def differing_keys(self, table: Table, rows: pa.RecordBatchReader, limit: int) -> tuple[tuple[Any, ...], ...]:
+        """See ``Destination.differing_keys``."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +126,12 @@ def verify(
     return Verification(snapshot.lsn, tuple(comparisons), obstacles, report)
 
 
-def compare(destination: Destination, reader: SnapshotReader, table: Table) -> Comparison:
-    """Compare one stream of an open destination with the table as the reader's snapshot shows it."""
+def compare(side: Side, reader: SnapshotReader, table: Table) -> Comparison:
+    """Compare one stream with the table as the reader's snapshot shows it."""
     with reader.rows(table) as rows:
-        source, warehouse = destination.checksums(table, rows)
+        source, warehouse = side.checksums(table, rows)
     comparison = Comparison(table.stream.name, source.rows, warehouse.rows)
     if source == warehouse:
         return comparison
     with reader.rows(table) as rows:
-        return replace(comparison, differing_keys=destination.differing_keys(table, rows, _KEYS_SHOWN))
+        return replace(comparison, differing_keys=side.differing_keys(table, rows, _KEYS_SHOWN))

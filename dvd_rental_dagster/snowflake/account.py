@@ -8,12 +8,14 @@ from dvd_rental_dagster.errors import SettingsError, SnowflakeError
 from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.settings import Settings
 
+SESSION = {"QUERY_TAG": "dvd_rental", "TIMEZONE": "UTC"}
+"""Parameters of every session: queries are found by the tag, and instants are told as those of the other side are."""
+
 if TYPE_CHECKING:
-    from snowflake.connector import SnowflakeConnection
+    from snowflake.connector import Error, SnowflakeConnection
 
 
-_TAG = {"QUERY_TAG": "dvd_rental"}
-_NETWORK_SECONDS = 300
+NETWORK_SECONDS = 300
 """How long a request is tried again when the network fails; a query may take longer than that."""
 
 
@@ -44,6 +46,26 @@ def credentials(settings: Settings) -> dict[str, str]:
     return found
 
 
+def address(settings: Settings) -> dict[str, Any]:
+    """Where the account answers, under the connector's names; nothing where it looks for the account by its name."""
+    if settings.snowflake_host is None:
+        return {}
+    return {
+        "host": settings.snowflake_host,
+        "port": settings.snowflake_port,
+        "protocol": settings.snowflake_protocol,
+    }
+
+
+def place(settings: Settings) -> dict[str, str]:
+    """Role, virtual warehouse and database of a session that reads and builds, under the connector's names."""
+    return {
+        "role": settings.snowflake_role,
+        "warehouse": settings.snowflake_warehouse,
+        "database": settings.snowflake_database,
+    }
+
+
 def opened(settings: Settings, **options: Any) -> "SnowflakeConnection":
     """A session with what the options say of role, virtual warehouse, database and parameters; else the user's own.
 
@@ -57,22 +79,32 @@ def opened(settings: Settings, **options: Any) -> "SnowflakeConnection":
         raise SettingsError(
             "Snowflake's connector is not installed. Install the extra: pip install 'dvd-rental-dagster[snowflake]'."
         ) from error
-    wanted: dict[str, Any] = credentials(settings)
+    wanted: dict[str, Any] = credentials(settings) | address(settings)
     try:
         return connector.connect(
-            **wanted, **{"session_parameters": _TAG, "network_timeout": _NETWORK_SECONDS} | options
+            **wanted, **{"session_parameters": SESSION, "network_timeout": NETWORK_SECONDS} | options
         )
     except connector.Error as error:
-        raise SnowflakeError(
-            f"Snowflake's account {settings.snowflake_account} did not let {settings.snowflake_user} in: {error.msg}. "
-            "Check the DVD_RENTAL_SNOWFLAKE_* settings."
-        ) from error
+        raise not_let_in(settings, error) from error
+
+
+def in_one_line(error: "Error") -> str:
+    """Snowflake's words, which have several lines, as a sentence."""
+    return " ".join(str(error.msg).split()).rstrip(".") + "."
+
+
+def not_let_in(settings: Settings, error: "Error") -> SnowflakeError:
+    """What to say when no session can be opened."""
+    return SnowflakeError(
+        f"Snowflake's account {settings.snowflake_account} did not let {settings.snowflake_user} in: "
+        f"{in_one_line(error)} Check the DVD_RENTAL_SNOWFLAKE_* settings."
+    )
 
 
 @contextmanager
-def connect(settings: Settings) -> Iterator["SnowflakeConnection"]:
-    """A session with no database, under the user's default role; raises what ``opened`` does."""
-    with opened(settings) as connection:
+def connect(settings: Settings, **options: Any) -> Iterator["SnowflakeConnection"]:
+    """A session that is closed afterwards; options and errors are those of ``opened``."""
+    with opened(settings, **options) as connection:
         yield connection
 
 
@@ -91,6 +123,6 @@ def execute(connection: "SnowflakeConnection", statements: Sequence[str], progre
                 cursor.execute(statement)
             except Error as error:
                 raise SnowflakeError(
-                    f"Snowflake refused `{statement}`: {error.msg}. "
+                    f"Snowflake refused `{statement}`: {in_one_line(error)} "
                     "Run it again as a user who may act as SYSADMIN and as SECURITYADMIN; what is done stays done."
                 ) from error

@@ -5,6 +5,10 @@ import os
 import secrets
 import tempfile
 from pathlib import Path
+from typing import Literal
+
+Who = Literal["owner", "airbyte"]
+"""Who connects: the owner of the source, or the role that captures its changes."""
 
 _RANDOM_BYTES = 24
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.replication.session import connect
@@ -10,13 +9,11 @@ from dvd_rental_dagster.settings import Settings
 from dvd_rental_dagster.source.binaries import find_binaries
 from dvd_rental_dagster.source.capture import Capture, Step
 from dvd_rental_dagster.source.connection_string import parts, with_role
-from dvd_rental_dagster.source.credentials import password
+from dvd_rental_dagster.source.credentials import Who, password
 from dvd_rental_dagster.source.preparation import prepare
 from dvd_rental_dagster.source.replacement import is_whole, replace_database
 from dvd_rental_dagster.source.restore import restore_archive
 from dvd_rental_dagster.source.server import EmbeddedServer
-
-Who = Literal["owner", "airbyte"]
 
 
 @dataclass(frozen=True)

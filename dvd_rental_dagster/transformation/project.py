@@ -79,6 +79,9 @@ def _snowflake(settings: Settings) -> dict[str, str]:
     """The settings under their own names, wherever they were read from; what is not set stays away."""
     given = {
         "ACCOUNT": settings.snowflake_account,
+        "HOST": settings.snowflake_host,
+        "PORT": settings.snowflake_port,
+        "PROTOCOL": settings.snowflake_protocol,
         "USER": settings.snowflake_user,
         "PASSWORD": settings.snowflake_password and settings.snowflake_password.get_secret_value(),
         "PRIVATE_KEY_PATH": settings.snowflake_private_key_path,

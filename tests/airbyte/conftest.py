@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from contract import Contract
+from dagster import DagsterInstance
 from fake import CLIENT_ID, CLIENT_SECRET, Fake
 from fake_server import serve
+from pipeline import Pipeline, open_pipeline
 from pydantic import SecretStr
 from typer.testing import CliRunner
 from wishes import APPLICATION, URL, OpenClient, Provision, Time
@@ -18,8 +21,10 @@ from dvd_rental_dagster.airbyte.address import address
 from dvd_rental_dagster.airbyte.authentication import Application, User
 from dvd_rental_dagster.airbyte.client import AirbyteClient, Patience
 from dvd_rental_dagster.airbyte.clock import Clock
+from dvd_rental_dagster.airbyte.jobs import Waiting
 from dvd_rental_dagster.airbyte.provisioning import Provisioning
 from dvd_rental_dagster.airbyte.server import provisioning
+from dvd_rental_dagster.automation.execution import open_instance
 from dvd_rental_dagster.errors import DvdRentalError
 from dvd_rental_dagster.settings import PROJECT_ROOT, AirbyteSettings, Settings
 
@@ -124,3 +129,27 @@ def run(
         return done.exit_code, f"{done.output}{done.exception or ''}"
 
     return run
+
+
+@pytest.fixture(scope="session")
+def _provisioned(tmp_path_factory: pytest.TempPathFactory, contract: Contract) -> Iterator[Pipeline]:
+    with open_pipeline(tmp_path_factory.mktemp("faults"), contract) as opened:
+        yield opened
+
+
+@pytest.fixture
+def pipeline(_provisioned: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """One home and server, which this process's settings name; each test changes the source and runs the streams."""
+    for name, value in (_provisioned.home.settings | {"DVD_RENTAL_HOME": str(_provisioned.home.path)}).items():
+        monkeypatch.setenv(name, value)
+    _provisioned.fake.next_statuses = ["succeeded"]
+    monkeypatch.setattr(_provisioned.fake, "move", _provisioned.fake.move)
+    monkeypatch.setattr("dvd_rental_dagster.airbyte.loading.Waiting", partial(Waiting, first=0.01))
+    return _provisioned
+
+
+@pytest.fixture
+def instance(pipeline: Pipeline) -> Iterator[DagsterInstance]:
+    """Records in the home, where secrets are looked for."""
+    with open_instance(Settings(_env_file=None, home=pipeline.home.path)) as opened:
+        yield opened

@@ -1,7 +1,7 @@
 """What a sync of the fake moves: read from the source by the embedded engine, written as Airbyte writes it.
 
-Numerics go through a double, integers are as wide as they get, a domain and what has no type of its own is text, and so
-are the instants of change data capture; a delete in the history keeps its key alone.
+Numerics go through a double, which is what arrives in DuckDB, integers are as wide as they get, a domain and what has
+no type of its own is text, and so are the instants of change data capture; a delete in the history keeps its key alone.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from emulation import Emulator
 from psycopg.conninfo import make_conninfo
 
 from dvd_rental_dagster.catalog import STREAMS, Stream
@@ -22,6 +23,8 @@ _DOMAINS = {"release_year"}
 
 class Loader:
     """Airbyte's workers and its destination: a warehouse's file."""
+
+    number = "double"
 
     def __init__(self, folder: Path, warehouse: Path) -> None:
         self._folder = folder
@@ -47,24 +50,40 @@ class Loader:
             opened.execute(f"attach '{shadow}' as shadow (read_only)")
             for stream in STREAMS:
                 if report.streams[stream.name].changed:
-                    _write(opened, schema, stream, jobs)
+                    _write(opened, schema, stream, jobs, self.number)
         return {name: (rows := report.streams[name].rows, rows * _ROW_BYTES) for name in report.changed}
 
 
-def _write(opened: duckdb.DuckDBPyConnection, schema: str, stream: Stream, jobs: list[int]) -> None:
+class SnowflakeLoader(Loader):
+    """Airbyte's destination for Snowflake: upper case, and numerics as it is told to write them."""
+
+    number = "decimal(38, 9)"
+
+    def __init__(self, folder: Path, emulator: Emulator) -> None:
+        super().__init__(folder, folder / "staged.duckdb")
+        self._emulator = emulator
+
+    def move(self, job_id: int, connection: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+        """See ``Loader.move``."""
+        moved = super().move(job_id, connection, source)
+        self._emulator.tell("load", self._warehouse)
+        return moved
+
+
+def _write(opened: duckdb.DuckDBPyConnection, schema: str, stream: Stream, jobs: list[int], number: str) -> None:
     columns = opened.execute(
         "select column_name, data_type from duckdb_columns() where database_name = 'shadow' and schema_name = ?"
         " and table_name = ? order by column_index",
         [schema, stream.name],
     ).fetchall()
-    values = ", ".join(f"{_value(name, kind, stream)} as {name}" for name, kind in columns)
+    values = ", ".join(f"{_value(name, kind, stream, number)} as {name}" for name, kind in columns)
     opened.execute(
         f"create or replace table {schema}.{stream.name} as select {values} from shadow.{schema}.{stream.name}",
         {"jobs": jobs},
     )
 
 
-def _value(name: str, kind: str, stream: Stream) -> str:
+def _value(name: str, kind: str, stream: Stream, number: str) -> str:
     if name == "_airbyte_meta":
         return "json_object('sync_id', $jobs[cast(_airbyte_meta ->> 'sync_id' as integer)], 'changes', json_array())"
     if name in _CDC_TIMES:
@@ -73,7 +92,7 @@ def _value(name: str, kind: str, stream: Stream) -> str:
         return name
     value = name
     if kind.startswith("DECIMAL"):
-        value = f"cast({name} as double)"
+        value = f"cast(cast({name} as double) as {number})"
     elif name in _DOMAINS:
         value = f"cast({name} as varchar)"
     elif kind in {"SMALLINT", "INTEGER"}:

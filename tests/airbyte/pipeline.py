@@ -39,7 +39,9 @@ class Pipeline:
 
 
 @contextmanager
-def open_pipeline(folder: Path, contract: Contract, **settings: str) -> Iterator[Pipeline]:
+def open_pipeline(
+    folder: Path, contract: Contract, loader: Loader | None = None, **settings: str
+) -> Iterator[Pipeline]:
     """A provisioned server, and a home with a filled source and no warehouse yet."""
     fake = Fake(contract)
     server, url = serve(fake)
@@ -59,10 +61,10 @@ def open_pipeline(folder: Path, contract: Contract, **settings: str) -> Iterator
         home.cli("source", "fill")
         home.cli("airbyte", "prepare")
         home.cli("airbyte", "apply")
-        fake.move = Loader(folder, home.warehouse).move
+        fake.move = (loader or Loader(folder, home.warehouse)).move
         yield Pipeline(home, fake, home.source_url)
         assert not fake.violations, fake.violations
     finally:
         server.shutdown()
         server.server_close()
-        home.cli("reset", "--yes")
+        home.remove()

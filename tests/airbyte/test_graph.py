@@ -67,7 +67,7 @@ def test_changes_arrive_in_the_reports_with_one_job_a_layer(built: Built) -> Non
     home, fake = built.pipeline.home, built.pipeline.fake
     jobs = len(fake.jobs)
     home.execute(*_CHANGES)
-    home.cli("run")
+    home.run_here()
     assert len(fake.jobs) == jobs + 2
     for report in REPORTS:
         assert report_rows(home.published, report) == source_rows(built.pipeline.source_url, report), report

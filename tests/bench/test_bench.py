@@ -15,6 +15,8 @@ from bench.report import Circumstances, render
 from bench.result import Contestant, Goal, Result, race
 from dvd_rental_dagster.settings import PROJECT_ROOT
 
+pytestmark = pytest.mark.xdist_group("bench")
+
 
 def bench(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """A quick bench whose files are in ``folder``, and which finds no environment of a peer."""

@@ -17,7 +17,7 @@ from dvd_rental_dagster.source.cluster import OWNER
 from dvd_rental_dagster.source.connection_string import database_of
 from dvd_rental_dagster.source.server import EmbeddedServer
 from dvd_rental_dagster.transformation.project import global_arguments
-from dvd_rental_dagster.warehouse import check_arrivals, chosen_destination
+from dvd_rental_dagster.warehouse import chosen_destination
 
 Set = Callable[..., None]
 
@@ -102,13 +102,14 @@ def test_json_lines_are_below_the_home_where_nothing_else_is_said(settings: Sett
 def test_what_runs_on_duckdb_says_so(choose: Set, command: tuple[str, ...], warehouse: str) -> None:
     choose(warehouse=warehouse, warehouse_url="postgresql://me:hidden@nowhere/warehouse")
     message = cli(*command, expected=1)
-    assert f"run on duckdb, and DVD_RENTAL_WAREHOUSE is {warehouse}" in message
+    assert f"run on duckdb or snowflake, and DVD_RENTAL_WAREHOUSE is {warehouse}" in message
 
 
-def test_airbytes_rows_are_not_looked_for_in_json_lines(choose: Set) -> None:
+def test_airbytes_graph_does_not_run_on_json_lines(choose: Set) -> None:
     choose(warehouse="json", engine="airbyte")
-    with pytest.raises(SettingsError, match="DVD_RENTAL_WAREHOUSE=json is not available yet with DVD_RENTAL_ENGINE"):
-        check_arrivals(load_settings())
+    message = cli("run", expected=1)
+    assert "With DVD_RENTAL_ENGINE=airbyte the graph runs on duckdb or snowflake" in message
+    assert "is json. Set" in message
 
 
 @pytest.mark.parametrize(

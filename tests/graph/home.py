@@ -2,15 +2,22 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
-from dvd_rental_dagster.settings import PROJECT_ROOT
+from dvd_rental_dagster.automation.execution import execute_everything
+from dvd_rental_dagster.settings import PROJECT_ROOT, Settings, load_settings
+from dvd_rental_dagster.source.endpoint import embedded_server
+from dvd_rental_dagster.source.server import EmbeddedServer
 
 BIN = Path(sys.executable).parent
 
@@ -52,6 +59,20 @@ class Home:
     def cli(self, *arguments: str, expected: int = 0) -> str:
         return self.run("dvd-rental", *arguments, expected=expected).stdout
 
+    @contextmanager
+    def chosen(self) -> Iterator[Settings]:
+        """This home's settings, which are this process's meanwhile."""
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in (self.settings | {"DVD_RENTAL_HOME": str(self.path)}).items():
+                environment.setenv(name, value)
+            yield load_settings()
+
+    def run_here(self) -> None:
+        """What ``dvd-rental run`` does, in this process, which has the graph loaded for other tests too."""
+        with self.chosen() as settings:
+            summary = execute_everything(settings)
+        assert summary.success, summary
+
     def query(self, statement: str) -> list[dict[str, Any]]:
         answer: list[dict[str, Any]] = json.loads(self.cli("query", statement, "--format", "json"))
         return answer
@@ -61,11 +82,36 @@ class Home:
         return moved
 
     @property
+    def server(self) -> EmbeddedServer:
+        """The source's server, running or not."""
+        return embedded_server(Settings(_env_file=None, home=self.path))
+
+    @property
     def source_url(self) -> str:
-        return self.cli("source", "url").strip()
+        """The owner's connection string, as ``dvd-rental source url`` prints it."""
+        return self.settings.get("DVD_RENTAL_SOURCE_URL") or self.server.url()
+
+    def copy_to(self, path: Path) -> "Home":
+        """A home that has all that this one has, whose server is down."""
+        subprocess.run(["/bin/cp", "-a", self.path, path], check=True)  # with its owners
+        return Home(path, self.settings)
+
+    def remove(self) -> None:
+        """Stop the server and leave nothing behind."""
+        self.server.remove()
+        if self.path.exists():
+            shutil.rmtree(self.path)
 
     def execute(self, *statements: str) -> None:
         """Run the statements at the source, in one transaction."""
         with psycopg.connect(self.source_url) as connection:
             for statement in statements:
                 connection.execute(statement)
+
+
+@dataclass(frozen=True)
+class Demonstrated:
+    """A home where the demo ran once, and what it printed."""
+
+    home: Home
+    printed: str

@@ -46,7 +46,7 @@ def shop(server: EmbeddedServer, database: str, tmp_path: Path) -> Iterator[Home
     }
     home = Home(tmp_path / "home", settings)
     yield home
-    home.cli("reset", "--yes")
+    home.remove()
 
 
 def test_it_goes_from_discovery_to_equal_rows(shop: Home, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from home import Home
 
 from dvd_rental_dagster.catalog import STREAM_NAMES
 
+pytestmark = pytest.mark.xdist_group("loaded")
+
 SLOT = AssetKey(["source", "replication_slot"])
 SLOT_CHECKS = {AssetCheckKey(SLOT, name) for name in ("wal_status", "lag", "retained_wal", "longest_transaction")}
 RECONCILIATIONS = {AssetCheckKey(AssetKey(["raw", name]), "reconciliation") for name in STREAM_NAMES}
@@ -140,7 +142,7 @@ def test_a_dropped_slot_is_a_red_check_that_names_the_remedy(loaded: Home) -> No
 
 
 def test_a_source_that_is_down_is_a_red_check_and_no_traceback(loaded: Home) -> None:
-    loaded.cli("down")
+    loaded.server.stop()
     outcome = run(set(), SLOT_CHECKS)
     assert outcome.success
     assert outcome.red == SLOT_CHECKS

@@ -51,6 +51,7 @@ def test_an_unreachable_source_is_named_without_its_password(empty_home: Home) -
     assert "secret-word" not in failed.stderr + failed.stdout
 
 
+@pytest.mark.xdist_group("loaded")
 def test_answers_come_as_table_csv_and_json(loaded_home: Home) -> None:
     statement = "select store_id from raw.store order by store_id"
     assert loaded_home.cli("query", statement, "--format", "csv") == "store_id\n1\n2\n"
@@ -58,9 +59,21 @@ def test_answers_come_as_table_csv_and_json(loaded_home: Home) -> None:
     assert "store_id" in loaded_home.cli("query", statement)
 
 
+@pytest.mark.xdist_group("loaded")
 def test_down_stops_the_source_and_up_brings_it_back_with_its_data(loaded_home: Home) -> None:
     loaded_home.execute("delete from payment where payment_id = (select max(payment_id) from payment)")
     loaded_home.cli("down")
     assert "down" in loaded_home.cli("status")
     loaded_home.cli("up")
     assert loaded_home.sync()["streams"]["payment"]["deleted"] == 1
+
+
+@pytest.mark.xdist_group("loaded")
+def test_reset_leaves_the_source_where_the_warehouse_is_named_and_else_nothing(loaded_home: Home) -> None:
+    loaded_home.cli("reset", "--warehouse", "--yes")
+    assert not loaded_home.warehouse.exists()
+    assert not loaded_home.published.exists()
+    assert loaded_home.server.is_running()
+    loaded_home.cli("reset", "--yes")
+    assert not loaded_home.path.exists()
+    assert not loaded_home.server.is_running()

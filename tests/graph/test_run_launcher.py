@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import psycopg
 import pytest
-from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
 from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.run_coordinator import SubmitRunContext
@@ -19,20 +20,25 @@ from dvd_rental_dagster.automation.execution import load_job, open_instance
 from dvd_rental_dagster.automation.run_launcher import PID_TAG
 from dvd_rental_dagster.settings import load_settings
 
-pytestmark = pytest.mark.xdist_group("launcher")
+pytestmark = pytest.mark.xdist_group("built")
 
 STORE = frozenset({AssetKey(["raw", "store"]), AssetKey(["history", "store"])})
+STORE_TO_PUBLISHED = STORE | {
+    AssetKey(["staging", "stg_store"]), AssetKey(["marts", "dim_store"]), AssetKey(["reports", "rpt_sales_by_store"]),
+    AssetKey(["published", "warehouse"]),
+}  # fmt: skip
 
 
-@pytest.fixture
-def instance(loaded_home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterInstance]:
+@pytest.fixture(scope="module")
+def instance(built_home: Home) -> Iterator[DagsterInstance]:
     """Dagster's records of a home whose source is up, read with the project's ``dagster.yaml``."""
-    monkeypatch.setenv("DVD_RENTAL_HOME", str(loaded_home.path))
-    with open_instance(load_settings()) as opened:
-        yield opened
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DVD_RENTAL_HOME", str(built_home.path))
+        with open_instance(load_settings()) as opened:
+            yield opened
 
 
-def created(instance: DagsterInstance, status: DagsterRunStatus, assets: frozenset[AssetKey] | None) -> DagsterRun:
+def created(instance: DagsterInstance, status: DagsterRunStatus, assets: frozenset[AssetKey]) -> DagsterRun:
     job = load_job()
     origin = job.get_python_origin()
     location = InProcessCodeLocationOrigin(
@@ -47,8 +53,8 @@ def created(instance: DagsterInstance, status: DagsterRunStatus, assets: frozens
     )
 
 
-def launch(instance: DagsterInstance, assets: frozenset[AssetKey] | None = None) -> DagsterRun:
-    """Launch a run of everything, or of these assets; the run that comes back knows its process."""
+def launch(instance: DagsterInstance, assets: frozenset[AssetKey]) -> DagsterRun:
+    """Launch a run of these assets; the run that comes back knows its process."""
     run = created(instance, DagsterRunStatus.STARTING, assets)
     instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
     return reread(instance, run)
@@ -73,13 +79,18 @@ def parent_of(run: DagsterRun) -> str:
     return Path(f"/proc/{run.tags[PID_TAG]}/stat").read_text().rpartition(")")[2].split()[1]
 
 
-def test_runs_are_forked_from_one_process_and_build_the_graph(instance: DagsterInstance, loaded_home: Home) -> None:
-    first = launch(instance)
+def test_runs_are_forked_from_one_process_and_build_the_graph(instance: DagsterInstance, built_home: Home) -> None:
+    built_home.execute("update store set last_update = now() where store_id = 1")
+    first = launch(instance, STORE_TO_PUBLISHED)
     parent = parent_of(first)
     assert ended(instance, first) is DagsterRunStatus.SUCCESS
-    assert loaded_home.published.exists()
+    with psycopg.connect(built_home.source_url) as source:
+        updated = source.execute("select store_id, last_update from store order by store_id").fetchall()
+    with duckdb.connect(built_home.published, read_only=True) as published:
+        query = "select store_id, updated_at from staging.stg_store order by store_id"
+        assert published.execute(query).fetchall() == updated
 
-    with duckdb.connect(loaded_home.warehouse):  # the run waits for it, so that it can be looked at
+    with duckdb.connect(built_home.warehouse):  # the run waits for it, so that it can be looked at
         second = launch(instance, STORE)
         assert parent_of(second) == parent
         assert parent != str(os.getpid())
@@ -87,24 +98,27 @@ def test_runs_are_forked_from_one_process_and_build_the_graph(instance: DagsterI
 
 
 def test_a_run_that_is_alone_passes_the_queue_and_one_that_is_not_waits_in_it(
-    instance: DagsterInstance, loaded_home: Home
+    instance: DagsterInstance, built_home: Home
 ) -> None:
-    def submit() -> DagsterRun:
-        run = created(instance, DagsterRunStatus.NOT_STARTED, STORE)
-        return instance.run_coordinator.submit_run(SubmitRunContext(run, workspace=None))
+    def submit(to: DagsterInstance) -> DagsterRun:
+        run = created(to, DagsterRunStatus.NOT_STARTED, STORE)
+        return to.run_coordinator.submit_run(SubmitRunContext(run, workspace=None))
 
-    assert submit().status is DagsterRunStatus.QUEUED  # nothing is there yet to fork it from
-    with duckdb.connect(loaded_home.warehouse):
+    def assert_queued(run: DagsterRun) -> None:
+        assert run.status is DagsterRunStatus.QUEUED
+        instance.run_coordinator.cancel_run(run.run_id)  # no daemon would launch it
+
+    with open_instance(load_settings()) as cold:  # nothing is there yet to fork it from
+        assert_queued(submit(cold))
+    with duckdb.connect(built_home.warehouse):
         first = launch(instance, STORE)
-        assert submit().status is DagsterRunStatus.QUEUED
+        assert_queued(submit(instance))
     assert ended(instance, first) is DagsterRunStatus.SUCCESS
-    for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.QUEUED])):
-        instance.run_coordinator.cancel_run(run.run_id)
-    assert ended(instance, submit()) is DagsterRunStatus.SUCCESS
+    assert ended(instance, submit(instance)) is DagsterRunStatus.SUCCESS
 
 
-def test_a_run_can_be_interrupted_and_a_killed_one_is_noticed(instance: DagsterInstance, loaded_home: Home) -> None:
-    with duckdb.connect(loaded_home.warehouse):
+def test_a_run_can_be_interrupted_and_a_killed_one_is_noticed(instance: DagsterInstance, built_home: Home) -> None:
+    with duckdb.connect(built_home.warehouse):
         interrupted = launch(instance, STORE)
         assert instance.run_launcher.check_run_worker_health(interrupted).status is WorkerStatus.RUNNING
         while reread(instance, interrupted).status is not DagsterRunStatus.STARTED:
@@ -119,3 +133,4 @@ def test_a_run_can_be_interrupted_and_a_killed_one_is_noticed(instance: DagsterI
             time.sleep(0.05)
     assert instance.run_launcher.check_run_worker_health(killed).status is WorkerStatus.FAILED
     assert not instance.run_launcher.terminate(killed.run_id)
+    instance.report_run_failed(reread(instance, killed))  # as the daemon does

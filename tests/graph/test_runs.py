@@ -9,31 +9,30 @@ import psycopg
 import pytest
 from home import Home
 
-pytestmark = pytest.mark.xdist_group("runs")
-
 SECONDS = (1.0, 3.5, 5.0, 7.0)
 MOMENTS = [SECONDS, *((moment,) for moment in SECONDS)] if os.environ.get("DVD_RENTAL_TEST_LONG") else [SECONDS]
 """Kills of one home's runs, in seconds since the start of each."""
 
 
-def test_a_failed_check_stops_what_lies_below_and_readers_keep_what_they_had(empty_home: Home) -> None:
-    empty_home.cli("run")
+@pytest.mark.xdist_group("built")
+def test_a_failed_check_stops_what_lies_below_and_readers_keep_what_they_had(built_home: Home) -> None:
     revenue = "select sum(revenue) as revenue from reports.rpt_revenue_daily"
-    before = empty_home.query(revenue)
-    empty_home.execute(
+    before = built_home.query(revenue)
+    built_home.execute(
         "alter table payment drop constraint if exists payment_amount_check",
         "update payment set amount = -1 where payment_id = (select min(payment_id) from payment)",
     )
 
-    failed = empty_home.run("dvd-rental", "run", expected=1)
+    failed = built_home.run("dvd-rental", "run", expected=1)
 
     assert "failed" in failed.stdout
-    assert empty_home.query(revenue) == before
-    with duckdb.connect(empty_home.warehouse, read_only=True) as warehouse:
+    assert built_home.query(revenue) == before
+    with duckdb.connect(built_home.warehouse, read_only=True) as warehouse:
         assert warehouse.execute("select count(*) from raw.payment where amount < 0").fetchall() == [(1,)]
         assert warehouse.execute("select count(*) from marts.fct_payment where amount < 0").fetchall() == [(0,)]
 
 
+@pytest.mark.xdist_group("runs")
 @pytest.mark.parametrize("moments", MOMENTS, ids=str)
 def test_runs_killed_at_any_moment_and_started_again_end_with_raw_equal_to_the_source(
     empty_home: Home, moments: tuple[float, ...]
@@ -51,6 +50,7 @@ def test_runs_killed_at_any_moment_and_started_again_end_with_raw_equal_to_the_s
     assert "are equal" in empty_home.cli("verify")
 
 
+@pytest.mark.xdist_group("runs")
 def test_dagster_materializes_everything_from_a_fresh_checkout(empty_home: Home) -> None:
     done = empty_home.run("dagster", "asset", "materialize", "--select", "*", "-m", "dvd_rental_dagster.definitions")
     assert "RUN_SUCCESS" in done.stderr

@@ -1,5 +1,8 @@
 """The sensor that watches the log: evaluated against a real source, with Dagster's own context."""
 
+import json
+from dataclasses import asdict
+
 import psycopg
 import pytest
 from dagster import (
@@ -14,7 +17,10 @@ from dagster import (
 )
 from home import Home
 
+from dvd_rental_dagster.build_record import Build
 from dvd_rental_dagster.replication.lsn import parse_lsn
+
+pytestmark = pytest.mark.xdist_group("loaded")
 
 
 @pytest.fixture
@@ -115,6 +121,22 @@ def test_it_asks_as_soon_as_the_run_that_goes_on_has_ended(watched: Home, monkey
     assert isinstance(outcome, RunRequest)
 
 
+def test_on_snowflake_it_asks_for_the_first_load_until_something_was_built(
+    watched: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = DagsterInstance.ephemeral()
+    evaluate(instance)
+    monkeypatch.setenv("DVD_RENTAL_WAREHOUSE", "snowflake")
+    asked, _ = evaluate(instance)
+    note = watched.path / "published" / "build.json"
+    note.write_text(json.dumps(asdict(Build(1, "what it was built from", "snowflake"))))
+    after, _ = evaluate(instance)
+
+    assert isinstance(asked, RunRequest)
+    assert asked.run_key == "first load"
+    assert isinstance(after, SkipReason)
+
+
 def test_unpublished_writes_ask_for_nothing(watched: Home) -> None:
     with psycopg.connect(watched.source_url) as source:
         source.execute("create table scratch (id integer)")
@@ -124,7 +146,7 @@ def test_unpublished_writes_ask_for_nothing(watched: Home) -> None:
 
 
 def test_a_source_that_is_down_is_a_reason_to_skip(watched: Home) -> None:
-    watched.cli("down")
+    watched.server.stop()
     outcome, _ = evaluate(DagsterInstance.ephemeral())
     assert isinstance(outcome, SkipReason)
     assert "dvd-rental up" in (outcome.skip_message or "")

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from reader import run
 from replica import STREAMS, TABLES, Replica
+from shop import TABLES as SHOP
 
 from dvd_rental_dagster.catalog import Stream
+from dvd_rental_dagster.source.cluster import OWNER
+from dvd_rental_dagster.source.connection_string import database_of
 from dvd_rental_dagster.source.server import EmbeddedServer
 
 
@@ -42,3 +46,11 @@ def restarted(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
     """The worker's server, which runs again afterwards."""
     yield server
     server.ensure_running()
+
+
+@pytest.fixture
+def shop(server: EmbeddedServer, database: str) -> str:
+    """The owner's URL of a database that is no DVD Rental, without rows."""
+    url = server.url(database_of(database), OWNER)
+    run(url, SHOP)
+    return url

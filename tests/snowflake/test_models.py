@@ -11,6 +11,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from dvd_rental_dagster.answers import QUESTIONS
 from dvd_rental_dagster.settings import PROJECT_ROOT
 
 # dbt asks the account one thing to compile a model: whether an incremental one stands already.
@@ -123,6 +124,14 @@ def test_no_type_hangs_on_a_parameter_of_the_account(first: dict[str, str], late
     for name, text in [*first.items(), *later.items()]:
         assert " as timestamp)" not in text, name
         assert "date_trunc('week'" not in text, name
+
+
+def test_the_questions_of_the_demo_are_snowflakes_sql() -> None:
+    for question in QUESTIONS:
+        statement = sqlglot.parse_one(question.query, dialect="snowflake")
+        identifiers = {identifier.name.lower() for identifier in statement.find_all(exp.Identifier)}
+        assert not identifiers & RESERVED, question.words
+        assert not list(statement.find_all(exp.Anonymous)), question.words
 
 
 def test_the_project_builds_in_the_schemas_that_all_share(first: dict[str, str]) -> None:

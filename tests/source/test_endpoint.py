@@ -1,6 +1,7 @@
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -25,6 +26,13 @@ from dvd_rental_dagster.source.server import EmbeddedServer
 def embedded(settings: Settings, dvdrental_dump: Path) -> Settings:
     """A home of its own, to be filled from the real archive."""
     return settings.model_copy(update={"dump": dvdrental_dump})
+
+
+@pytest.fixture
+def empty(embedded: Settings, copy_server: Callable[[Path], EmbeddedServer]) -> Settings:
+    """A home of its own, whose server was made and is down, and has nothing in it."""
+    copy_server(embedded.postgres_path)
+    return embedded
 
 
 @pytest.fixture
@@ -61,7 +69,10 @@ def test_a_home_without_an_archive_is_generated(settings: Settings) -> None:
     assert not any(step.changed for step in prepare_source(settings))
 
 
-def test_generating_again_takes_the_place_of_what_stood(settings: Settings) -> None:
+def test_generating_again_takes_the_place_of_what_stood(
+    settings: Settings, copy_server: Callable[[Path], EmbeddedServer]
+) -> None:
+    copy_server(settings.postgres_path)
     generate_source(settings, scale=1, seed=1)
     rows = "select md5(string_agg(payment::text, ' ' order by payment_id)) from payment"
     before = ask(source_url(settings), rows)
@@ -70,25 +81,26 @@ def test_generating_again_takes_the_place_of_what_stood(settings: Settings) -> N
     assert ask(source_url(settings, "airbyte"), "select count(*) from film") == 1000
 
 
-def test_a_source_that_is_ready_is_left_as_it_is(embedded: Settings) -> None:
-    first = ensure_source(embedded)
+def test_a_source_that_is_ready_is_left_as_it_is(empty: Settings) -> None:
+    first = ensure_source(empty)
     slot = "select confirmed_flush_lsn::text from pg_replication_slots"
     before = ask(first.owner_url, slot)
-    assert ensure_source(embedded) == first
+    assert ensure_source(empty) == first
     assert ask(first.owner_url, slot) == before
 
 
-def test_a_first_fill_that_fails_leaves_no_database(embedded: Settings, tmp_path: Path) -> None:
+def test_a_first_fill_that_fails_leaves_no_database(empty: Settings, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError):
-        ensure_source(embedded.model_copy(update={"dump": tmp_path / "missing.tar"}))
-    server = embedded_server(embedded)
+        ensure_source(empty.model_copy(update={"dump": tmp_path / "missing.tar"}))
+    server = embedded_server(empty)
     assert ask(server.url("postgres"), "select count(*) from pg_database where datname like 'dvdrental%'") == 0
-    assert ask(ensure_source(embedded).owner_url, "select count(*) from rental") == 16044
+    assert ask(ensure_source(empty).owner_url, "select count(*) from rental") == 16044
 
 
 def test_two_processes_fill_the_source_once(embedded: Settings) -> None:
     script = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from dvd_rental_dagster.settings import Settings
 from dvd_rental_dagster.source.endpoint import ensure_source
@@ -103,13 +115,13 @@ print(ensure_source(settings).owner_url)
     assert ask(source_url(embedded), "select count(*) from pg_database where datname like 'dvdrental%'") == 1
 
 
-def test_restoring_again_starts_anew_and_is_prepared(embedded: Settings, dvdrental_dump: Path) -> None:
-    source = ensure_source(embedded)
+def test_restoring_again_starts_anew_and_is_prepared(empty: Settings, dvdrental_dump: Path) -> None:
+    source = ensure_source(empty)
     with psycopg.connect(source.owner_url) as connection:
         connection.execute("update payment set amount = 99 where payment_id = 17503")
-    restore_source(embedded, dvdrental_dump)
+    restore_source(empty, dvdrental_dump)
     assert ask(source.owner_url, "select max(amount) from payment") < 99  # type: ignore[operator]
-    assert not any(step.changed for step in prepare_source(embedded))
+    assert not any(step.changed for step in prepare_source(empty))
 
 
 def test_an_address_is_told_only_while_the_server_runs(embedded: Settings) -> None:
@@ -117,8 +129,8 @@ def test_an_address_is_told_only_while_the_server_runs(embedded: Settings) -> No
         source_url(embedded)
 
 
-def test_the_passwords_are_in_no_representation(embedded: Settings) -> None:
-    source = ensure_source(embedded)
+def test_the_passwords_are_in_no_representation(empty: Settings) -> None:
+    source = ensure_source(empty)
     for url in (source.owner_url, source.role_url):
         assert parts(url)["password"] not in repr(source)
 
