@@ -263,6 +263,7 @@ def reset(
 
     Examples: `dvd-rental reset`, `dvd-rental reset --warehouse --yes`
     """
+    from dvd_rental_dagster.replication.destinations.json_folder import remove as remove_json  # noqa: PLC0415
     from dvd_rental_dagster.source.endpoint import embedded_server  # noqa: PLC0415
 
     settings = load_settings()
@@ -271,6 +272,8 @@ def reset(
         raise typer.Exit(1)
     settings.duckdb_path.unlink(missing_ok=True)
     settings.duckdb_path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
+    if warehouse and settings.warehouse is Warehouse.JSON:
+        remove_json(settings.json_folder)
     if settings.published_path.exists():
         shutil.rmtree(settings.published_path)
     if not warehouse:

@@ -42,5 +42,6 @@ def _full(path: Path, error: Exception) -> WarehouseError:
     reason = " ".join(str(error).split()).rstrip(".")
     return WarehouseError(
         f"There is no room to write {path}: {reason}. What was there before stays. Free some space, or move what "
-        "DVD_RENTAL_HOME names to a larger disk and set it anew; then run it again."
+        "DVD_RENTAL_HOME names (DVD_RENTAL_JSON_PATH, if that is set) to a larger disk and set it anew; then run it "
+        "again."
     )

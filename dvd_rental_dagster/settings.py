@@ -37,6 +37,7 @@ class Warehouse(StrEnum):
     DUCKDB = "duckdb"
     POSTGRES = "postgres"
     SNOWFLAKE = "snowflake"
+    JSON = "json"
 
 
 SnowflakeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", to_upper=True)]
@@ -113,6 +114,7 @@ class Settings(BaseSettings):
     engine: Engine = Engine.EMBEDDED
     warehouse: Warehouse = Warehouse.DUCKDB
     warehouse_url: SecretStr | None = None
+    json_path: Path | None = None
 
     source_url: SecretStr | None = None
     catalog: Path | None = None
@@ -147,7 +149,7 @@ class Settings(BaseSettings):
     snowflake_database: SnowflakeName = "DVD_RENTALS"
     snowflake_schema: SnowflakeName = "PUBLIC"
 
-    @field_validator("home", "dump", "catalog", "snowflake_private_key_path")
+    @field_validator("home", "dump", "catalog", "json_path", "snowflake_private_key_path")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().absolute() if path is not None else None
@@ -170,6 +172,11 @@ class Settings(BaseSettings):
     def duckdb_path(self) -> Path:
         """The embedded warehouse's file; written by one process at a time."""
         return self.home / "warehouse.duckdb"
+
+    @cached_property
+    def json_folder(self) -> Path:
+        """Where the JSON lines go that the embedded engine writes; written by one process at a time."""
+        return self.json_path or self.home / "json"
 
     @cached_property
     def dagster_path(self) -> Path:

@@ -84,7 +84,7 @@ def _findings(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _warehouse_status(settings: Settings) -> list[tuple[str, str]]:
-    if settings.warehouse is Warehouse.POSTGRES:
+    if settings.warehouse in {Warehouse.POSTGRES, Warehouse.JSON}:
         return _ledger_status(settings)
     if settings.warehouse is Warehouse.SNOWFLAKE:
         loaded = _ledger_status(settings) if settings.engine is Engine.EMBEDDED else []

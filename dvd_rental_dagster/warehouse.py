@@ -8,6 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 from dvd_rental_dagster.errors import SettingsError
 from dvd_rental_dagster.replication.destinations import Destination
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
+from dvd_rental_dagster.replication.destinations.json_folder import JsonDestination
 from dvd_rental_dagster.replication.destinations.postgres_database import PostgresDestination
 from dvd_rental_dagster.replication.destinations.snowflake_database import SnowflakeDestination
 from dvd_rental_dagster.replication.destinations.snowflake_session import PARAMETERS
@@ -28,26 +29,29 @@ def chosen_destination(settings: Settings, *, wait_seconds: float = 30) -> Desti
             return PostgresDestination(_postgres_url(settings), wait_seconds=wait_seconds)
         case Warehouse.SNOWFLAKE:
             return _snowflake_destination(settings, wait_seconds)
+        case Warehouse.JSON:
+            return JsonDestination(settings.json_folder, wait_seconds=wait_seconds)
 
 
 def check_models(settings: Settings) -> None:
     """Make sure that the models run on the warehouse, and that the settings say how to get in.
 
     Raises:
-        SettingsError: it is PostgreSQL, or Snowflake's account is not known.
+        SettingsError: they do not run there, or Snowflake's account is not known.
     """
     if settings.warehouse is Warehouse.SNOWFLAKE:
         credentials(settings)
-    if settings.warehouse is Warehouse.POSTGRES and settings.engine is Engine.AIRBYTE:
+    itself = {Warehouse.POSTGRES: "ask the database itself", Warehouse.JSON: "read the files themselves"}
+    if settings.warehouse in itself and settings.engine is Engine.AIRBYTE:
         raise SettingsError(
             "With DVD_RENTAL_ENGINE=airbyte the graph runs on duckdb or snowflake, and DVD_RENTAL_WAREHOUSE is "
-            "postgres. Set DVD_RENTAL_WAREHOUSE=snowflake or duckdb."
+            f"{settings.warehouse.value}. Set DVD_RENTAL_WAREHOUSE=snowflake or duckdb."
         )
-    if settings.warehouse is Warehouse.POSTGRES:
+    if settings.warehouse in itself:
         raise SettingsError(
-            "The models, and what is published, run on duckdb or snowflake, and DVD_RENTAL_WAREHOUSE is postgres. Use "
-            "dvd-rental sync, verify, resync and status with it, and ask the database itself; or set "
-            "DVD_RENTAL_WAREHOUSE=duckdb."
+            "The models, and what is published, run on duckdb or snowflake, and DVD_RENTAL_WAREHOUSE is "
+            f"{settings.warehouse.value}. Use dvd-rental sync, verify, resync and status with it, and "
+            f"{itself[settings.warehouse]}; or set DVD_RENTAL_WAREHOUSE=duckdb."
         )
 
 

@@ -17,6 +17,8 @@ class FailPoint(Enum):
     """Everything is applied."""
     AFTER_COMMIT = "after a commit"
     """The warehouse has the changes, and the slot does not know yet."""
+    IN_PUBLICATION = "in a publication"
+    """Files for readers are complete and not in their place; or in it, which is not noted yet."""
     AFTER_ACKNOWLEDGE = "after an acknowledgement"
     """Feedback was sent, and the stream goes on or ends."""
     AT_SHUTDOWN = "at the shutdown"

@@ -10,7 +10,7 @@ import pytest
 from emulation import Emulator
 from psycopg import sql
 from replica import STREAMS, TABLES
-from stores import Carried, DuckDBStore, PostgresStore, SnowflakeStore, Store
+from stores import Carried, DuckDBStore, JsonStore, PostgresStore, SnowflakeStore, Store
 
 from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.source.cluster import SUPERUSER
@@ -38,16 +38,33 @@ def snowflake_store(emulator: Emulator) -> SnowflakeStore:
     return SnowflakeStore(emulator.port, f"WAREHOUSE_{uuid.uuid4().hex.upper()}")
 
 
+LONG = bool(os.environ.get("DVD_RENTAL_TEST_LONG"))
 ON_SNOWFLAKE = (
-    pytest.mark.skipif(not os.environ.get("DVD_RENTAL_TEST_LONG"), reason="takes minutes: DVD_RENTAL_TEST_LONG=1"),
+    pytest.mark.skipif(not LONG, reason="takes minutes: DVD_RENTAL_TEST_LONG=1"),
     pytest.mark.xdist_group("snowflake"),
 )
 
 
-@pytest.fixture(params=["duckdb", "postgres", pytest.param("snowflake", marks=ON_SNOWFLAKE)])
+@pytest.fixture
+def json_store(tmp_path: Path) -> JsonStore:
+    """A folder of the test's own."""
+    return JsonStore(tmp_path / "json")
+
+
+# JSON lines are written from the tables that ``duckdb`` tests; what happens in these alone is not tested twice.
+IN_TABLES_ALONE = {
+    "test_a_toasted_value_that_did_not_change_is_kept",
+    "test_a_stream_that_comes_into_another_mode_has_its_rows_and_versions",
+    "test_rows_without_a_key_are_counted",
+}
+
+
+@pytest.fixture(params=["duckdb", "postgres", "json", pytest.param("snowflake", marks=ON_SNOWFLAKE)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "duckdb":
         return DuckDBStore(tmp_path / "warehouse.duckdb")
+    if request.param == "json" and request.node.originalname in IN_TABLES_ALONE and not LONG:
+        pytest.skip("tested by duckdb; with DVD_RENTAL_TEST_LONG=1 by json too")
     named: Store = request.getfixturevalue(f"{request.param}_store")
     return named
 

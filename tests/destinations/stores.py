@@ -3,9 +3,9 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,8 @@ from dvd_rental_dagster.replication import SyncReport
 from dvd_rental_dagster.replication.destinations import Destination
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
 from dvd_rental_dagster.replication.destinations.duckdb_types import quoted
+from dvd_rental_dagster.replication.destinations.json_folder import JsonDestination
+from dvd_rental_dagster.replication.destinations.json_lines import file_name
 from dvd_rental_dagster.replication.destinations.postgres_database import PostgresDestination
 from dvd_rental_dagster.replication.destinations.snowflake_database import SnowflakeDestination
 from dvd_rental_dagster.replication.destinations.snowflake_session import PARAMETERS
@@ -103,6 +105,55 @@ class PostgresStore:
     def _read(self, query: sql.Composed) -> list[Row]:
         with psycopg.connect(self.url, options="-c timezone=UTC") as connection:
             return connection.cursor(row_factory=dict_row).execute(query).fetchall()
+
+
+@dataclass(frozen=True)
+class JsonStore:
+    """A folder of JSON lines, of which a test sees what every reader does."""
+
+    folder: Path
+
+    def destination(self, wait_seconds: float = 30) -> Destination:
+        return JsonDestination(self.folder, wait_seconds=wait_seconds)
+
+    def rows(self, schema: str, stream: str) -> list[Row]:
+        """Values are read back into Python's types by how they look, but for the texts and times of ``TEXTS``."""
+        return [
+            {name: _read_back(name, value) for name, value in _flat(each).items()}
+            for each in self.lines(schema, stream)
+        ]
+
+    def texts(self, schema: str, stream: str) -> list[Row]:
+        rows = [_flat(each) for each in self.lines(schema, stream)]
+        return [{name: value if name == "id" else value and str(value) for name, value in row.items()} for row in rows]
+
+    def unfit(self, pg_type: str) -> str | None:  # noqa: ARG002  # there is a place for every value of the matrix
+        return None
+
+    def lines(self, schema: str, stream: str) -> list[Row]:
+        """The file's lines, parsed; a number that has a point keeps its digits."""
+        path = self.folder / "current" / schema / file_name(stream)
+        return [json.loads(each, parse_float=Decimal) for each in path.read_text().split("\n")[:-1]]
+
+
+def _flat(line: Row) -> Row:
+    """The columns of the contract in its order."""
+    row = {"_airbyte_raw_id": line["_airbyte_ab_id"], **line, **line["_airbyte_data"]}
+    return {name: value for name, value in row.items() if name not in _ONLY_IN_LINES}
+
+
+_ONLY_IN_LINES = {"_airbyte_ab_id", "_airbyte_emitted_at", "_airbyte_data"}
+_LOOKS: dict[str, Callable[[str], Any]] = {
+    r"\d{4}-\d\d-\d\dT.*": datetime.fromisoformat,
+    r"\d{4}-\d\d-\d\d": date.fromisoformat,
+    r"\\x[0-9a-f]*": lambda value: bytes.fromhex(value[2:]),
+}
+
+
+def _read_back(name: str, value: Any) -> Any:
+    if not isinstance(value, str) or name == "_airbyte_raw_id":
+        return value
+    return next((read(value) for look, read in _LOOKS.items() if re.fullmatch(look, value)), value)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,10 @@ from dvd_rental_dagster.source.server import EmbeddedServer
 ITEMS, CHANGES = 20, 5
 APPLYING = (FailPoint.AFTER_READ, FailPoint.IN_APPLY, FailPoint.BEFORE_COMMIT)
 
-points = pytest.mark.parametrize("point", FailPoint, ids=lambda point: point.value)
+# A DuckDB file is what readers see: nothing is published from it in a sync.
+POINTS = [point for point in FailPoint if point is not FailPoint.IN_PUBLICATION]
+
+points = pytest.mark.parametrize("point", POINTS, ids=lambda point: point.value)
 
 
 def change(replica: Replica) -> None:
