@@ -272,7 +272,7 @@ def reset(
         raise typer.Exit(1)
     settings.duckdb_path.unlink(missing_ok=True)
     settings.duckdb_path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
-    if warehouse and settings.warehouse is Warehouse.JSON:
+    if settings.warehouse is Warehouse.JSON:
         remove_json(settings.json_folder)
     if settings.published_path.exists():
         shutil.rmtree(settings.published_path)
@@ -288,6 +288,9 @@ def _removed(settings: Settings, warehouse: bool) -> str:
     match settings.warehouse:
         case Warehouse.DUCKDB:
             return "the warehouse and what was published from it" if warehouse else f"everything in {settings.home}"
+        case Warehouse.JSON:
+            files = f"the lines in {settings.json_folder}"
+            return files if warehouse else f"{files} and everything in {settings.home}"
         case Warehouse.POSTGRES:
             place = "the database of DVD_RENTAL_WAREHOUSE_URL"
         case Warehouse.SNOWFLAKE:

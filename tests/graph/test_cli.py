@@ -1,5 +1,7 @@
 """The command line: help, errors of one line, exit codes."""
 
+from pathlib import Path
+
 import pytest
 from home import Home
 from typer.testing import CliRunner
@@ -92,6 +94,20 @@ def test_reset_says_that_tables_outside_the_home_stay(
         done = CliRunner().invoke(app, ["reset", *options, "--yes"])
         assert done.stdout == f"Removed {said}.\n"
         assert not note.parent.exists()
+
+
+@pytest.mark.parametrize("options", [["--warehouse"], []], ids=["the warehouse", "everything"])
+def test_reset_removes_the_lines_of_json_wherever_they_are(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str]
+) -> None:
+    folder = tmp_path / "lines"
+    for name, value in {"HOME": str(settings.home), "WAREHOUSE": "json", "JSON_PATH": str(folder)}.items():
+        monkeypatch.setenv(f"DVD_RENTAL_{name}", value)
+    (folder / "generations" / "1").mkdir(parents=True)
+    (folder / "of others").touch()
+    done = CliRunner().invoke(app, ["reset", *options, "--yes"])
+    assert f"the lines in {folder}" in done.stdout
+    assert [path.name for path in folder.iterdir()] == ["of others"]
 
 
 @pytest.mark.xdist_group("loaded")
