@@ -143,6 +143,10 @@ class SnowflakeSession:
                 self._columns[schema, table][column] = named.get(data_type, data_type.lower())
         return self._columns
 
+    def forget_columns(self) -> None:
+        """Ask for the columns again when they are needed next."""
+        self._columns = None
+
     def define(self, schema: str, table: str, columns: dict[str, str], constrained: str) -> None:
         """Make a table; ``constrained`` is its columns as DDL has them, ``columns`` their types."""
         self.execute(f"create table if not exists {schema}.{quoted(table)} ({constrained})")
@@ -151,7 +155,6 @@ class SnowflakeSession:
     def drop(self, schema: str, table: str) -> None:
         """Drop a table if it is there."""
         self.execute(f"drop table if exists {schema}.{quoted(table)}")
-        self.columns.pop((schema, table), None)
 
 
 @contextmanager
