@@ -129,7 +129,9 @@ def converted(value: str, held: str, wanted: str) -> str:
 
 def comparable(value: str, data_type: str) -> str:
     """The expression for a text by which values of one type are the same or not; no text of a double is exact."""
-    return f"to_varchar(hash({value}))" if data_type == "float" else written(value, data_type)
+    if data_type == "float":
+        return f"iff({value} is null, null, to_varchar(hash({value})))"
+    return written(value, data_type)
 
 
 def staged(stream: Stream, column: Column, values: pa.Array) -> pa.Array:
