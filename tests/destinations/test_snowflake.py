@@ -15,6 +15,7 @@ from emulation import Emulator, connect
 from hypothesis import settings as limits
 from hypothesis.stateful import run_state_machine_as_test
 from interruption import InterruptedSync, at
+from snowflake.connector.errors import OperationalError
 from sqlglot import exp
 from stores import Carried, SnowflakeStore
 from test_choice import cli
@@ -188,7 +189,7 @@ def test_a_second_writer_finishes_what_a_first_has_committed(
     carried.execute("alter table item rename name to title", "update item set price = 0 where id = 1")
     with monkeypatch.context() as patch:
         interrupt(patch, "create or replace", lambda: begin_another(store))
-        with pytest.raises(SnowflakeError, match="does not exist"):
+        with pytest.raises(SnowflakeError, match="What was written is committed"):
             carried.sync()
     assert {row["title"] for row in carried.raw()} == {f"item {number}" for number in range(1, 21)}
     carried.assert_equal()
@@ -263,6 +264,12 @@ def begin_another(store: SnowflakeStore, *, commits: bool = False) -> None:
             destination.commit(replace(ledger, sync_id=99))
 
 
+def begin_again(session: SnowflakeSession) -> None:
+    """As without autocommit a change does that follows the end of a transaction."""
+    session.execute("rollback")
+    session.execute("begin")
+
+
 def next_tables(store: SnowflakeStore) -> list[tuple[Any, ...]]:
     return store.ask(
         "select table_schema, table_name from information_schema.tables where startswith(table_name, '_AIRBYTE_NEXT_')"
@@ -321,6 +328,57 @@ def test_nothing_of_a_commit_that_fails_is_left(
     carried.sync(resync=["item"])
     carried.assert_equal()
     assert tables() == before[0]
+
+
+@long
+def test_a_transaction_that_snowflake_ended_is_an_error(carried: Carried, monkeypatch: pytest.MonkeyPatch) -> None:
+    carried.execute("update item set price = 0 where id = 1")
+    sessions: list[SnowflakeSession] = []
+    real = SnowflakeSession.run_waiting
+
+    def note(session: SnowflakeSession) -> None:
+        sessions.append(session)
+        real(session)
+
+    monkeypatch.setattr(SnowflakeSession, "run_waiting", note)
+    ended = pytest.raises(SnowflakeError, match=r"ended the transaction .* Nothing of it is written")
+    with at(FailPoint.IN_APPLY, lambda: begin_again(sessions[0])), ended:
+        carried.sync()
+    carried.sync()
+    carried.assert_equal()
+
+
+@long
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        ("commit", r"no answer to a commit: .* Whether it is committed, the ledger tells: run it again"),
+        ("update LEDGER.writer", "cannot be written: the network is gone"),
+        ("drop table if exists GIVEN", "What was written is committed"),
+    ],
+)
+def test_an_error_tells_whether_what_was_written_stays(
+    carried: Carried, monkeypatch: pytest.MonkeyPatch, refused: str, said: str
+) -> None:
+    carried.execute("update item set price = 0 where id = 1")
+    real = SnowflakeSession.execute
+
+    def refuse(session: SnowflakeSession, statement: str) -> int:
+        nonlocal gone
+        arrives = not gone
+        gone = gone or statement.startswith(refused)
+        done = real(session, statement) if not gone or (arrives and statement == "commit") else 0
+        if gone:
+            raise OperationalError("the network is gone")
+        return done
+
+    gone = False
+    with monkeypatch.context() as patch:
+        patch.setattr(SnowflakeSession, "execute", refuse)
+        with pytest.raises(SnowflakeError, match=said):
+            carried.sync()
+    carried.sync()
+    carried.assert_equal()
 
 
 @long

@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 
 from dvd_rental_dagster.catalog import Stream
-from dvd_rental_dagster.errors import SettingsError, SnowflakeError
+from dvd_rental_dagster.errors import SettingsError, SnowflakeError, WarehouseBusyError
 from dvd_rental_dagster.replication.column import Column, Kind
+from dvd_rental_dagster.replication.destinations.snowflake_session import naming
 from dvd_rental_dagster.replication.destinations.snowflake_types import (
     common_type,
     literal,
@@ -73,6 +74,17 @@ def test_snapshot_and_log_give_the_same_text(kind: Kind, log: list[str], snapsho
     from_snapshot = staged(STREAM, column, snapshot).to_pylist()
     # Fractions of a second are six digits from one and as many as there are from the other.
     assert [text and text.replace(".5", ".500000") for text in from_log] == from_snapshot
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "said"),
+    [(625, WarehouseBusyError, "Another transaction holds"), (630, SnowflakeError, "Statement reached its timeout")],
+)
+def test_only_a_lock_is_taken_for_another_writer(number: int, kind: type[Exception], said: str) -> None:
+    from snowflake import connector  # noqa: PLC0415  # an extra
+
+    with pytest.raises(kind, match=said), naming("here"):
+        raise connector.ProgrammingError("Statement reached its timeout", errno=number, sqlstate="57014")
 
 
 def test_an_account_that_lets_nobody_in_is_named_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,13 @@ from dvd_rental_dagster.replication.destinations.snowflake_comparison import Sno
 from dvd_rental_dagster.replication.destinations.snowflake_evolution import evolve
 from dvd_rental_dagster.replication.destinations.snowflake_ledger import SnowflakeLedger, forget_replacements
 from dvd_rental_dagster.replication.destinations.snowflake_load import load
-from dvd_rental_dagster.replication.destinations.snowflake_session import Connect, SnowflakeSession, naming
+from dvd_rental_dagster.replication.destinations.snowflake_session import (
+    COMMITTED,
+    REFUSED,
+    Connect,
+    SnowflakeSession,
+    naming,
+)
 from dvd_rental_dagster.replication.destinations.snowflake_stage import Stage
 from dvd_rental_dagster.replication.destinations.snowflake_tables import SnowflakeTables
 from dvd_rental_dagster.replication.evolution import Evolution
@@ -79,17 +85,12 @@ class SnowflakeDestination:
     def commit(self, ledger: Ledger) -> None:
         """See ``Destination.commit``."""
         session = self._session
-        with self._naming():
-            session.execute("begin")
-            try:
-                self._ledger.claim()
-                session.run_waiting()
-                leftovers = self._ledger.leftovers()
-                self._ledger.write(ledger)
-                session.execute("commit")
-            except BaseException:
-                session.execute("rollback")
-                raise
+        with self._naming(), session.transaction():
+            self._ledger.claim()
+            session.run_waiting()
+            leftovers = self._ledger.leftovers()
+            self._ledger.write(ledger)
+        with self._naming(outcome=COMMITTED):
             self._ledger.committed()
             if self._places:
                 self._ledger.put_replacements()
@@ -139,6 +140,6 @@ class SnowflakeDestination:
         return SnowflakeTables(self._session, self._stage, self._places, self._stamp, table, state)
 
     @contextmanager
-    def _naming(self, stream: Stream | None = None) -> Iterator[None]:
-        with naming(self._place, stream):
+    def _naming(self, stream: Stream | None = None, outcome: str = REFUSED) -> Iterator[None]:
+        with naming(self._place, stream, outcome):
             yield
