@@ -1,5 +1,6 @@
 """What becomes of types and values on the way into Snowflake, without an account."""
 
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from dvd_rental_dagster.errors import SettingsError, SnowflakeError, WarehouseBu
 from dvd_rental_dagster.replication.column import Column, Kind
 from dvd_rental_dagster.replication.destinations.snowflake_session import naming
 from dvd_rental_dagster.replication.destinations.snowflake_types import (
+    column_type,
     common_type,
     literal,
     quoted,
@@ -85,6 +87,13 @@ def test_only_a_lock_is_taken_for_another_writer(number: int, kind: type[Excepti
 
     with pytest.raises(kind, match=said), naming("here"):
         raise connector.ProgrammingError("Statement reached its timeout", errno=number, sqlstate="57014")
+
+
+def test_a_number_of_more_decimals_than_snowflake_has_is_its_text() -> None:
+    column = Column("odd", 0, -1, "numeric", Kind.DECIMAL, precision=38, scale=38)
+    assert column_type(column) == "varchar"
+    assert staged(STREAM, column, pa.array(["NaN", "0.1"])).to_pylist() == ["NaN", "0.1"]
+    assert column_type(replace(column, scale=37)) == "number(38,37)"
 
 
 def test_an_account_that_lets_nobody_in_is_named_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
