@@ -114,6 +114,9 @@ def test_a_life_of_changes_arrives_by_statements_that_snowflake_has(
     carried.assert_equal()
     assert {str(row["price"]) for row in carried.raw()} == {"2.00", "3.00", "4.00", "5.00", "6.00", "9.00"}
     assert any("set data type number(6,2)" in statement for statement in sent)
+    made = [each for each in sent if each.startswith(("create temporary table", "create table if not exists RAW"))]
+    assert made
+    assert all(each.endswith("default_ddl_collation = ''") for each in made)
     assert_is_snowflakes(sent)
     assert_defines_nothing_in_transactions(sent)
 

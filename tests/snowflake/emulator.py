@@ -52,17 +52,19 @@ def clone(expression: exp.Expression) -> exp.Expression:
     return made
 
 
-def create(statement: exp.Expression, connection: Any) -> exp.Expression:
+def create(statement: exp.Expression, connection: Any) -> exp.Expression | None:
     """Mend what DuckDB, which the emulator runs on, takes in another form, and what a statement does to a transaction.
 
     A temporary object of a database and schema is one that lasts: dbt drops it when it is done with it. The query of
     ``create table (…) as select *``, which dbt writes for a clustered table with a contract, names its columns: the
     emulator would ask DuckDB for them in a dialect that is not DuckDB's, and fail on ``dateadd``. A statement that
     defines something commits the transaction before it, and a stage can be dropped, with the files in it. A transaction
-    has a number.
+    has a number, and a table no collation.
     """
     for call in statement.find_all(exp.CurrentTransaction):
         call.replace(exp.func("TXID_CURRENT"))
+    if isinstance(statement, exp.Property) and statement.name.lower() == "default_ddl_collation":
+        return None
     if isinstance(statement, exp.Create):
         if (properties := statement.args.get("properties")) and statement.find(exp.Table).db:
             lasting = [each for each in properties.expressions if not isinstance(each, exp.TemporaryProperty)]

@@ -55,6 +55,10 @@ COMMITTED = "is written, and what was to follow is not: {said}. What was written
 """What an error says of the warehouse, by when it comes."""
 
 
+_EXACT = "default_ddl_collation = ''"
+"""With a collation of the account's or the database's, keys that are not the same would be equal."""
+
+
 @dataclass(frozen=True)
 class Waiting:
     """A statement about a stream's rows that waits for the commit, or a failpoint between two."""
@@ -174,7 +178,7 @@ class SnowflakeSession:
     def make_temporary(self, columns: str) -> str:
         """Make a temporary table with these columns, which is there until ``forget``, and return its name."""
         name = f"GIVEN_{self.number()}"
-        self.execute(f"create temporary table {name} ({columns})")
+        self.execute(f"create temporary table {name} ({columns}) {_EXACT}")
         self.temporary.append(name)
         return name
 
@@ -200,7 +204,7 @@ class SnowflakeSession:
 
     def define(self, schema: str, table: str, columns: dict[str, str], constrained: str) -> None:
         """Make a table; ``constrained`` is its columns as DDL has them, ``columns`` their types."""
-        self.execute(f"create table if not exists {schema}.{quoted(table)} ({constrained})")
+        self.execute(f"create table if not exists {schema}.{quoted(table)} ({constrained}) {_EXACT}")
         self.columns[schema, table] = columns
 
     def drop(self, schema: str, table: str) -> None:
