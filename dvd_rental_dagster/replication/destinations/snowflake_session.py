@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from dvd_rental_dagster.catalog import Stream
@@ -87,6 +88,11 @@ class SnowflakeSession:
         """Run a query, or a command that answers, now."""
         with self.connection.cursor() as cursor:
             return list(cursor.execute(query).fetchall())  # type: ignore[union-attr]
+
+    def put(self, statement: str, content: BytesIO) -> None:
+        """Upload a file with this content, which the statement names."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, file_stream=content)
 
     def later(self, stream: Stream, action: str | FailPoint) -> None:
         """Keep a statement for the commit."""
