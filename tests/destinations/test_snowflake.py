@@ -15,8 +15,6 @@ from emulation import Emulator, connect
 from hypothesis import settings as limits
 from hypothesis.stateful import run_state_machine_as_test
 from interruption import InterruptedSync, at
-from snowflake.connector.cursor import SnowflakeCursor
-from snowflake.connector.errors import OperationalError
 from sqlglot import exp
 from stores import Carried, SnowflakeStore
 from test_choice import cli
@@ -354,6 +352,8 @@ def test_a_transaction_that_snowflake_ended_is_an_error(carried: Carried, monkey
 def test_an_error_tells_whether_what_was_written_stays(
     carried: Carried, monkeypatch: pytest.MonkeyPatch, refused: str, said: str
 ) -> None:
+    from snowflake.connector.errors import OperationalError  # noqa: PLC0415  # an extra
+
     carried.execute("update item set price = 0 where id = 1")
     real = SnowflakeSession.execute
 
@@ -380,6 +380,8 @@ def test_rows_on_their_way_lie_on_no_disk_of_this_machine(
     carried: Carried, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     carried.execute("update item set price = 0 where id = 1")
+    from snowflake.connector.cursor import SnowflakeCursor  # noqa: PLC0415  # an extra
+
     seen: list[list[Path]] = []
     real = SnowflakeCursor.execute
 
