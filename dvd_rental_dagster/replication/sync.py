@@ -99,6 +99,7 @@ class _Sync:
         due = [stream for stream in self.streams if self._is_due(stream, ledger, resync)]
         if ledger:
             self._check_tables(ledger, due)
+        self.destination.recover([stream.name for stream in due])
         if due:
             ledger = self._load(due, None if anew else ledger, ledger, identity, stamp, report)
         assert ledger is not None  # noqa: S101  # without one every stream was due

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dvd_rental_dagster.errors import SettingsError, SnowflakeError
@@ -24,7 +25,7 @@ def credentials(settings: Settings) -> dict[str, str]:
     """Account, user and either key pair or password, under the names of Snowflake's connector for Python.
 
     Raises:
-        SettingsError: a setting is missing, or both a key and a password are set.
+        SettingsError: a setting is missing, both a key and a password are set, or the key cannot be had.
     """
     given = {"account": settings.snowflake_account, "user": settings.snowflake_user}
     if missing := [f"DVD_RENTAL_SNOWFLAKE_{name.upper()}" for name, value in given.items() if not value]:
@@ -41,10 +42,35 @@ def credentials(settings: Settings) -> dict[str, str]:
         return found | {"password": password.get_secret_value()}
     if key is None or not key.exists():
         raise SettingsError(f"DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH names {key}, which does not exist. Correct it.")
+    passphrase = settings.snowflake_private_key_passphrase
+    _check_key(key, passphrase.get_secret_value() if passphrase else None)
     found |= {"authenticator": "SNOWFLAKE_JWT", "private_key_file": str(key)}
-    if passphrase := settings.snowflake_private_key_passphrase:
+    if passphrase:
         found["private_key_file_pwd"] = passphrase.get_secret_value()
     return found
+
+
+def _check_key(path: Path, passphrase: str | None) -> None:
+    """Make sure that the file has a key that the passphrase, or none, opens; the connector would not say which fails.
+
+    Raises:
+        SettingsError: it has not.
+    """
+    try:
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415  # of the extra
+    except ImportError as error:
+        raise _not_installed() from error
+    try:
+        load_pem_private_key(path.read_bytes(), passphrase.encode() if passphrase else None)
+    except OSError as error:
+        raise SettingsError(
+            f"DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH names {path}, which cannot be read: {error.strerror}. Correct it."
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"{path} has no private key in PEM that the passphrase opens, or none has to. Correct "
+            "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH and DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PASSPHRASE."
+        ) from error
 
 
 def address(settings: Settings) -> dict[str, Any]:
@@ -92,9 +118,7 @@ def opened(settings: Settings, **options: Any) -> "SnowflakeConnection":
     try:
         from snowflake import connector  # noqa: PLC0415  # an extra, and it takes a second
     except ImportError as error:
-        raise SettingsError(
-            "Snowflake's connector is not installed. Install the extra: pip install 'dvd-rental-dagster[snowflake]'."
-        ) from error
+        raise _not_installed() from error
     wanted: dict[str, Any] = credentials(settings) | address(settings)
     try:
         return connector.connect(
@@ -107,6 +131,12 @@ def opened(settings: Settings, **options: Any) -> "SnowflakeConnection":
 def in_one_line(error: "Error") -> str:
     """Snowflake's words, which have several lines, as a sentence."""
     return " ".join(str(error.msg).split()).rstrip(".") + "."
+
+
+def _not_installed() -> SettingsError:
+    return SettingsError(
+        "Snowflake's connector is not installed. Install the extra: pip install 'dvd-rental-dagster[snowflake]'."
+    )
 
 
 def not_let_in(settings: Settings, error: "Error") -> SnowflakeError:

@@ -1,6 +1,7 @@
 """What every destination keeps of the one contract: rows, versions, the ledger with them, all or nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -308,6 +309,22 @@ def test_a_resync_after_a_type_changed_holds_old_values_and_new(carried: Carried
     assert carried.verify().equal
     assert_is_the_source(carried, "item")
     assert len(carried.history()) == 20 + 20
+
+
+def test_a_resync_under_a_new_key_deletes_the_versions_under_the_old(carried: Carried) -> None:
+    carried.execute("alter table item drop id, add number integer generated always as identity primary key")
+    carried.streams = tuple(replace(each, primary_key=("number",)) if each.name == "item" else each
+                            for each in carried.streams)  # fmt: skip
+    carried.sync(resync=["item"])
+    carried.assert_equal()
+    assert_is_the_source(carried, "item")
+    assert len([row for row in carried.history() if row["_ab_cdc_deleted_at"]]) == 20
+
+
+def test_a_resync_takes_a_missing_double_for_what_it_was(carried: Carried) -> None:
+    carried.execute("alter table item add weight double precision")
+    carried.sync(resync=["item"])
+    assert len(carried.history()) == 20
 
 
 def test_a_second_sync_writes_nothing(carried: Carried) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from dvd_rental_dagster.errors import SnowflakeError, StreamTableError, Warehous
 from dvd_rental_dagster.replication import log_reader
 from dvd_rental_dagster.replication.destinations.snowflake_session import SnowflakeSession
 from dvd_rental_dagster.replication.failpoint import FailPoint
+from dvd_rental_dagster.replication.ledger import Stamp
 from dvd_rental_dagster.settings import Settings
 from dvd_rental_dagster.source.cluster import OWNER
 from dvd_rental_dagster.source.connection_string import database_of
@@ -61,22 +63,15 @@ def store(snowflake_store: SnowflakeStore) -> SnowflakeStore:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every statement that goes to Snowflake, in order."""
     statements: list[str] = []
-    for name in ("execute", "ask"):
+    for name in ("execute", "ask", "put"):
         real = getattr(SnowflakeSession, name)
 
-        def note(session: SnowflakeSession, statement: str, real: Callable[..., Any] = real) -> Any:
+        def note(session: SnowflakeSession, statement: str, *rest: Any, real: Callable[..., Any] = real) -> Any:
             statements.append(statement)
-            return real(session, statement)
+            return real(session, statement, *rest)
 
         monkeypatch.setattr(SnowflakeSession, name, note)
     return statements
-
-
-@pytest.fixture
-def staged_files() -> Callable[[], list[Path]]:
-    """The files of loads in this machine's folder for such, that were not there before."""
-    before = set(Path(tempfile.gettempdir()).glob("dvd_rental_*"))
-    return lambda: [path for path in Path(tempfile.gettempdir()).glob("dvd_rental_*") if path not in before]
 
 
 def test_a_life_of_changes_arrives_by_statements_that_snowflake_has(
@@ -111,6 +106,9 @@ def test_a_life_of_changes_arrives_by_statements_that_snowflake_has(
     carried.assert_equal()
     assert {str(row["price"]) for row in carried.raw()} == {"2.00", "3.00", "4.00", "5.00", "6.00", "9.00"}
     assert any("set data type number(6,2)" in statement for statement in sent)
+    made = [each for each in sent if each.startswith(("create temporary table", "create table if not exists RAW"))]
+    assert made
+    assert all(each.endswith("default_ddl_collation = ''") for each in made)
     assert_is_snowflakes(sent)
     assert_defines_nothing_in_transactions(sent)
 
@@ -168,20 +166,138 @@ def test_readers_see_old_columns_and_rows_until_the_commit(carried: Carried) -> 
 
 
 @long
+def test_a_second_writer_takes_nothing_from_a_first_that_has_not_committed(
+    carried: Carried, store: SnowflakeStore
+) -> None:
+    carried.execute("alter table item rename name to title", "update item set price = 0 where id = 1")
+    with at(FailPoint.BEFORE_COMMIT, lambda: begin_another(store)):
+        carried.sync()
+    carried.assert_equal()
+    assert "title" in carried.raw()[0]
+    assert next_tables(store) == []
+
+
+@long
+def test_a_second_writer_finishes_what_a_first_has_committed(
+    carried: Carried, store: SnowflakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried.execute("alter table item rename name to title", "update item set price = 0 where id = 1")
+    with monkeypatch.context() as patch:
+        interrupt(patch, "create or replace", lambda: begin_another(store))
+        with pytest.raises(SnowflakeError, match="What was written is committed"):
+            carried.sync()
+    assert {row["title"] for row in carried.raw()} == {f"item {number}" for number in range(1, 21)}
+    carried.assert_equal()
+    assert next_tables(store) == []
+
+
+@long
+def test_of_two_writers_the_last_to_commit_leaves_no_table(carried: Carried, store: SnowflakeStore) -> None:
+    carried.execute("alter table item rename name to title", "update item set price = 0 where id = 1")
+    seen: list[int] = []
+
+    def overtake() -> None:
+        seen.append(len(next_tables(store)))
+        begin_another(store, commits=True)
+        seen.append(len(next_tables(store)))
+
+    with at(FailPoint.BEFORE_COMMIT, overtake), pytest.raises(WarehouseBusyError, match="Another process wrote"):
+        carried.sync()
+    assert seen == [2, 0]
+    carried.sync()
+    carried.assert_equal()
+    assert next_tables(store) == []
+
+
+@long
+def test_looking_at_the_ledger_changes_nothing(
+    carried: Carried, store: SnowflakeStore, monkeypatch: pytest.MonkeyPatch, sent: list[str]
+) -> None:
+    carried.execute("alter table item rename name to title", "update item set price = 0 where id = 1")
+    with monkeypatch.context() as patch:
+        interrupt(patch, "create or replace", stop)
+        with pytest.raises(InterruptedSync):
+            carried.sync()
+    sent.clear()
+    with store.destination() as destination:
+        assert destination.read_ledger()
+    assert all(statement.startswith(("select ", "use schema ")) for statement in sent)
+    assert len(next_tables(store)) == 2
+    carried.sync()
+    assert "title" in carried.raw()[0]
+    assert next_tables(store) == []
+
+
+@long
+@pytest.mark.parametrize("schema", ["RAW", "HISTORY"])
+def test_a_table_that_is_gone_before_it_is_put_in_its_place_asks_for_a_resync(
+    carried: Carried, store: SnowflakeStore, monkeypatch: pytest.MonkeyPatch, schema: str
+) -> None:
+    carried.execute("alter table item rename name to title", "update item set price = 0 where id = 1")
+    with monkeypatch.context() as patch:
+        interrupt(patch, "create or replace", stop)
+        with pytest.raises(InterruptedSync):
+            carried.sync()
+    store.ask(f'drop table {schema}."{dict(next_tables(store))[schema]}"')
+    carried.execute("update item set price = 1 where id = 2")
+    for _ in range(2):
+        with pytest.raises(SnowflakeError, match=rf"replace {schema}.ITEM, is gone .*: dvd-rental resync item\."):
+            carried.sync()
+    carried.sync(resync=["item"])
+    carried.assert_equal()
+    assert {row["title"] for row in carried.raw()} == {f"item {number}" for number in range(1, 21)}
+
+
+def begin_another(store: SnowflakeStore, *, commits: bool = False) -> None:
+    """What a sync does before it reads the source, and no more but a commit of nothing."""
+    with store.destination() as destination:
+        ledger = destination.read_ledger()
+        assert ledger
+        destination.recover()
+        destination.begin(Stamp(99, 99))
+        if commits:
+            destination.commit(replace(ledger, sync_id=99))
+
+
+def begin_again(session: SnowflakeSession) -> None:
+    """As without autocommit a change does that follows the end of a transaction."""
+    session.execute("rollback")
+    session.execute("begin")
+
+
+def next_tables(store: SnowflakeStore) -> list[tuple[Any, ...]]:
+    return store.ask(
+        "select table_schema, table_name from information_schema.tables where startswith(table_name, '_AIRBYTE_NEXT_')"
+    )
+
+
+def interrupt(patch: pytest.MonkeyPatch, start: str, act: Callable[[], object]) -> None:
+    """Act once, before the first statement that puts a table in its place and begins so."""
+    real = SnowflakeSession.execute
+
+    def execute(session: SnowflakeSession, statement: str) -> int:
+        nonlocal acted
+        if not acted and statement.startswith(start) and "_AIRBYTE_NEXT_" in statement and "(" not in statement:
+            acted = True
+            act()
+        return real(session, statement)
+
+    acted = False
+    patch.setattr(SnowflakeSession, "execute", execute)
+
+
+def stop() -> None:
+    raise InterruptedSync
+
+
+@long
 @pytest.mark.parametrize("lost", ["create or replace table RAW", "drop table if exists RAW", "delete from LEDGER.repl"])
 def test_a_table_that_was_not_put_in_its_place_is_put_there_by_the_next(
     carried: Carried, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     carried.execute("alter table item rename name to title", "update item set price = 0 where id = 1")
-    real = SnowflakeSession.execute
-
-    def lose(session: SnowflakeSession, statement: str) -> int:
-        if statement.startswith(lost) and "_AIRBYTE_NEXT_" in statement and "(" not in statement:
-            raise InterruptedSync
-        return real(session, statement)
-
     with monkeypatch.context() as patch:
-        patch.setattr(SnowflakeSession, "execute", lose)
+        interrupt(patch, lost, stop)
         with pytest.raises(InterruptedSync):
             carried.sync()
     carried.assert_equal()
@@ -189,27 +305,95 @@ def test_a_table_that_was_not_put_in_its_place_is_put_there_by_the_next(
 
 
 @long
-def test_nothing_of_a_commit_that_fails_is_left(
-    carried: Carried, store: SnowflakeStore, staged_files: Callable[[], list[Path]]
-) -> None:
+def test_nothing_of_a_commit_that_fails_is_left(carried: Carried, store: SnowflakeStore) -> None:
     def tables() -> list[Any]:
         return store.ask(
             "select table_schema, table_name, column_name from information_schema.columns order by 1, 2, 3"
         )
 
-    def fail() -> None:
-        raise InterruptedSync
-
     before = tables(), carried.raw(), carried.history()
     carried.execute("alter table item rename name to title", "update item set price = 0 where id = 1")
-    with at(FailPoint.IN_APPLY, fail), pytest.raises(InterruptedSync):
+    with at(FailPoint.IN_APPLY, stop), pytest.raises(InterruptedSync):
         carried.sync()
     assert (carried.raw(), carried.history()) == before[1:]
-    assert staged_files() == []
     carried.execute("alter table item rename title to name")
     carried.sync(resync=["item"])
     carried.assert_equal()
     assert tables() == before[0]
+
+
+@long
+def test_a_transaction_that_snowflake_ended_is_an_error(carried: Carried, monkeypatch: pytest.MonkeyPatch) -> None:
+    carried.execute("update item set price = 0 where id = 1")
+    sessions: list[SnowflakeSession] = []
+    real = SnowflakeSession.run_waiting
+
+    def note(session: SnowflakeSession) -> None:
+        sessions.append(session)
+        real(session)
+
+    monkeypatch.setattr(SnowflakeSession, "run_waiting", note)
+    ended = pytest.raises(SnowflakeError, match=r"ended the transaction .* Nothing of it is written")
+    with at(FailPoint.IN_APPLY, lambda: begin_again(sessions[0])), ended:
+        carried.sync()
+    carried.sync()
+    carried.assert_equal()
+
+
+@long
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        ("commit", r"no answer to a commit: .* Whether it is committed, the ledger tells: run it again"),
+        ("update LEDGER.writer", "cannot be written: the network is gone"),
+        ("drop table if exists GIVEN", "What was written is committed"),
+    ],
+)
+def test_an_error_tells_whether_what_was_written_stays(
+    carried: Carried, monkeypatch: pytest.MonkeyPatch, refused: str, said: str
+) -> None:
+    from snowflake.connector.errors import OperationalError  # noqa: PLC0415  # an extra
+
+    carried.execute("update item set price = 0 where id = 1")
+    real = SnowflakeSession.execute
+
+    def refuse(session: SnowflakeSession, statement: str) -> int:
+        nonlocal gone
+        arrives = not gone
+        gone = gone or statement.startswith(refused)
+        done = real(session, statement) if not gone or (arrives and statement == "commit") else 0
+        if gone:
+            raise OperationalError("the network is gone")
+        return done
+
+    gone = False
+    with monkeypatch.context() as patch:
+        patch.setattr(SnowflakeSession, "execute", refuse)
+        with pytest.raises(SnowflakeError, match=said):
+            carried.sync()
+    carried.sync()
+    carried.assert_equal()
+
+
+@long
+def test_rows_on_their_way_lie_on_no_disk_of_this_machine(
+    carried: Carried, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    carried.execute("update item set price = 0 where id = 1")
+    from snowflake.connector.cursor import SnowflakeCursor  # noqa: PLC0415  # an extra
+
+    seen: list[list[Path]] = []
+    real = SnowflakeCursor.execute
+
+    def look(cursor: SnowflakeCursor, statement: str, **options: Any) -> Any:
+        if statement.startswith("put "):
+            seen.append([path for path in tmp_path.rglob("*") if path.is_file()])
+        return real(cursor, statement, **options)
+
+    monkeypatch.setattr(SnowflakeCursor, "execute", look)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    carried.sync()
+    assert seen == [[]]
 
 
 @long

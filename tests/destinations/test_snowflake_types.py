@@ -1,14 +1,20 @@
 """What becomes of types and values on the way into Snowflake, without an account."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from dvd_rental_dagster.catalog import Stream
-from dvd_rental_dagster.errors import SettingsError, SnowflakeError
+from dvd_rental_dagster.errors import SettingsError, SnowflakeError, WarehouseBusyError
 from dvd_rental_dagster.replication.column import Column, Kind
+from dvd_rental_dagster.replication.destinations.snowflake_session import naming
 from dvd_rental_dagster.replication.destinations.snowflake_types import (
+    column_type,
     common_type,
     literal,
     quoted,
@@ -16,7 +22,7 @@ from dvd_rental_dagster.replication.destinations.snowflake_types import (
     widens_in_place,
 )
 from dvd_rental_dagster.settings import Settings
-from dvd_rental_dagster.snowflake.account import opened
+from dvd_rental_dagster.snowflake.account import credentials, opened
 
 STREAM = Stream("item", ("id",))
 
@@ -75,6 +81,24 @@ def test_snapshot_and_log_give_the_same_text(kind: Kind, log: list[str], snapsho
     assert [text and text.replace(".5", ".500000") for text in from_log] == from_snapshot
 
 
+@pytest.mark.parametrize(
+    ("number", "kind", "said"),
+    [(625, WarehouseBusyError, "Another transaction holds"), (630, SnowflakeError, "Statement reached its timeout")],
+)
+def test_only_a_lock_is_taken_for_another_writer(number: int, kind: type[Exception], said: str) -> None:
+    from snowflake import connector  # noqa: PLC0415  # an extra
+
+    with pytest.raises(kind, match=said), naming("here"):
+        raise connector.ProgrammingError("Statement reached its timeout", errno=number, sqlstate="57014")
+
+
+def test_a_number_of_more_decimals_than_snowflake_has_is_its_text() -> None:
+    column = Column("odd", 0, -1, "numeric", Kind.DECIMAL, precision=38, scale=38)
+    assert column_type(column) == "varchar"
+    assert staged(STREAM, column, pa.array(["NaN", "0.1"])).to_pylist() == ["NaN", "0.1"]
+    assert column_type(replace(column, scale=37)) == "number(38,37)"
+
+
 def test_an_account_that_lets_nobody_in_is_named_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     from snowflake import connector  # noqa: PLC0415  # an extra
 
@@ -91,3 +115,29 @@ def test_an_account_that_lets_nobody_in_is_named_and_no_secret(monkeypatch: pyte
     assert "hidden" not in str(caught.value)
     with pytest.raises(SettingsError, match="Set DVD_RENTAL_SNOWFLAKE_ACCOUNT"):
         opened(Settings(_env_file=None))
+
+
+@pytest.mark.parametrize(("locked", "passphrase"), [(True, None), (True, "wrong"), (False, "needless"), (None, None)])
+def test_a_key_that_does_not_open_names_both_settings(
+    tmp_path: Path, *, locked: bool | None, passphrase: str | None
+) -> None:
+    path = tmp_path / "key.p8"
+    lock = serialization.BestAvailableEncryption(b"right") if locked else serialization.NoEncryption()
+    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock
+    )
+    path.write_bytes(b"no key" if locked is None else key)
+    settings = Settings(
+        _env_file=None, snowflake_account="acme", snowflake_user="ada", snowflake_private_key_path=path,
+        snowflake_private_key_passphrase=passphrase,
+    )  # fmt: skip
+    with pytest.raises(SettingsError, match=r"PRIVATE_KEY_PATH and DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"):
+        credentials(settings)
+
+
+def test_a_key_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    settings = Settings(
+        _env_file=None, snowflake_account="acme", snowflake_user="ada", snowflake_private_key_path=tmp_path
+    )
+    with pytest.raises(SettingsError, match="which cannot be read: Is a directory"):
+        credentials(settings)

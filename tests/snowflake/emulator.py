@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 from fakesnow import server, transforms  # the function; the next import puts the module of that name in its place
+from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.server import shared_fs
 from fakesnow.transforms import stage
 from sqlglot import exp
@@ -51,14 +52,19 @@ def clone(expression: exp.Expression) -> exp.Expression:
     return made
 
 
-def create(statement: exp.Expression, connection: Any) -> exp.Expression:
+def create(statement: exp.Expression, connection: Any) -> exp.Expression | None:
     """Mend what DuckDB, which the emulator runs on, takes in another form, and what a statement does to a transaction.
 
     A temporary object of a database and schema is one that lasts: dbt drops it when it is done with it. The query of
     ``create table (…) as select *``, which dbt writes for a clustered table with a contract, names its columns: the
     emulator would ask DuckDB for them in a dialect that is not DuckDB's, and fail on ``dateadd``. A statement that
-    defines something commits the transaction before it, and a stage can be dropped, with the files in it.
+    defines something commits the transaction before it, and a stage can be dropped, with the files in it. A transaction
+    has a number, and a table no collation.
     """
+    for call in statement.find_all(exp.CurrentTransaction):
+        call.replace(exp.func("TXID_CURRENT"))
+    if isinstance(statement, exp.Property) and statement.name.lower() == "default_ddl_collation":
+        return None
     if isinstance(statement, exp.Create):
         if (properties := statement.args.get("properties")) and statement.find(exp.Table).db:
             lasting = [each for each in properties.expressions if not isinstance(each, exp.TemporaryProperty)]
@@ -76,6 +82,10 @@ def create(statement: exp.Expression, connection: Any) -> exp.Expression:
     if isinstance(statement, exp.Drop) and statement.args["kind"] == "STAGE":
         return drop_stage(statement.args["tables"][0], connection)
     return emulated_create(statement, connection)
+
+
+def autocommit(session: FakeSnowflakeConnection, mode: bool) -> None:
+    """Pass over that: without it, the emulator ends a transaction at every merge."""
 
 
 def drop_stage(table: exp.Table, connection: Any) -> exp.Expression:
@@ -114,6 +124,7 @@ transforms.create_clone = clone
 transforms.integer_precision = keep_digits
 transforms.numeric_agg_implicit_cast = keep_exact
 shared_fs.connect = connect
+FakeSnowflakeConnection.autocommit = autocommit
 server_module = sys.modules["fakesnow.server"]
 
 

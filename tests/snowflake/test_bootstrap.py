@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from sqlglot import exp, parse, parse_one
 from typer.testing import CliRunner
 
@@ -139,7 +141,13 @@ def test_settings_that_let_nobody_in_are_named(given: Mapping[str, Any], said: s
 
 def test_a_key_is_used_without_a_password(tmp_path: Path) -> None:
     key = tmp_path / "key.p8"
-    key.touch()
+    key.write_bytes(
+        ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
     settings = Settings(
         _env_file=None, snowflake_account="a", snowflake_user="u", snowflake_private_key_path=key,
         snowflake_private_key_passphrase="secret",  # noqa: S106  # opens nothing

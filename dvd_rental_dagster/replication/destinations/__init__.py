@@ -1,5 +1,6 @@
 """Where rows go: one contract, one module a destination."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -43,6 +44,12 @@ class Destination(Protocol):
 
     def read_ledger(self) -> Ledger | None:
         """The ledger as last committed; none before the first sync."""
+
+    def recover(self, anew: Collection[str] = ()) -> None:
+        """Finish what a process that was killed after its commit left, once the ledger is read; before any writing.
+
+        ``anew`` are the streams that will be loaded again, of which nothing that is there is needed.
+        """
 
     def begin(self, stamp: Stamp) -> None:
         """Open a transaction whose rows carry the stamp."""

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -152,6 +152,9 @@ class DuckDBDestination:
             return None
         streams = self._all("select stream, generation_id, mode, snapshot_lsn, table_oid, columns from ledger.streams")
         return ledger_of(rows[0], streams)
+
+    def recover(self, anew: Collection[str] = ()) -> None:
+        """See ``Destination.recover``; a commit leaves nothing to do."""
 
     def begin(self, stamp: Stamp) -> None:
         """See ``Destination.begin``."""

@@ -1,6 +1,6 @@
 """PostgreSQL as the warehouse: schemas ``raw``, ``history`` and ``ledger`` of one database, one writer at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -108,6 +108,9 @@ class PostgresDestination:
                 "select stream, generation_id, mode, snapshot_lsn, table_oid, columns::text from ledger.streams"
             ).fetchall()
         return ledger_of(rows[0], streams)
+
+    def recover(self, anew: Collection[str] = ()) -> None:
+        """See ``Destination.recover``; a commit leaves nothing to do."""
 
     def begin(self, stamp: Stamp) -> None:
         """See ``Destination.begin``."""

@@ -90,7 +90,8 @@ def _write_difference(tables: PostgresTables, live: sql.Composable, held: Mappin
         for number, name in enumerate(tables.source_columns, start=1)
         if name in tables.table.key
     ]
-    still_there = sql.SQL("and ({key}) in (select {key} from appeared)").format(key=listed(key))
+    # Unknown where a part of the key is new, and so null before.
+    still_there = sql.SQL("({key}) in (select {key} from appeared)").format(key=listed(key))
     tables.keep(
         "difference",
         """
@@ -100,12 +101,12 @@ def _write_difference(tables: PostgresTables, live: sql.Composable, held: Mappin
         gone as (select _airbyte_row from held except all select _airbyte_row from source)
         select _airbyte_row, false as _airbyte_gone from appeared
         union all
-        select _airbyte_row, true from gone where not (true {still_there})
+        select _airbyte_row, true from gone where ({still_there}) is not true
         """,
         before=identity(before),
         live=live,
         now=identity(tables.columns_of()),
-        still_there=still_there if key else sql.SQL("and false"),
+        still_there=still_there if key else sql.SQL("false"),
     )
     values = _from_texts(tables, tables.types("history"))
     deleted_at = sql.SQL("case when _airbyte_gone then {} end").format(tables.extracted_at)

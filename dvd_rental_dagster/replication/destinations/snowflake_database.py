@@ -1,6 +1,6 @@
 """Snowflake as the warehouse: schemas ``raw``, ``history`` and ``ledger`` of one database."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -12,9 +12,15 @@ from dvd_rental_dagster.replication.destinations import Checksum
 from dvd_rental_dagster.replication.destinations.snowflake_changes import apply, truncate
 from dvd_rental_dagster.replication.destinations.snowflake_comparison import SnowflakeComparison
 from dvd_rental_dagster.replication.destinations.snowflake_evolution import evolve
-from dvd_rental_dagster.replication.destinations.snowflake_ledger import SnowflakeLedger
+from dvd_rental_dagster.replication.destinations.snowflake_ledger import SnowflakeLedger, forget_replacements
 from dvd_rental_dagster.replication.destinations.snowflake_load import load
-from dvd_rental_dagster.replication.destinations.snowflake_session import Connect, SnowflakeSession, naming
+from dvd_rental_dagster.replication.destinations.snowflake_session import (
+    COMMITTED,
+    REFUSED,
+    Connect,
+    SnowflakeSession,
+    naming,
+)
 from dvd_rental_dagster.replication.destinations.snowflake_stage import Stage
 from dvd_rental_dagster.replication.destinations.snowflake_tables import SnowflakeTables
 from dvd_rental_dagster.replication.evolution import Evolution
@@ -65,6 +71,11 @@ class SnowflakeDestination:
         with self._naming():
             return self._ledger.read()
 
+    def recover(self, anew: Collection[str] = ()) -> None:
+        """See ``Destination.recover``."""
+        with self._naming():
+            self._ledger.put_replacements(anew)
+
     def begin(self, stamp: Stamp) -> None:
         """See ``Destination.begin``."""
         self._stamp = stamp
@@ -74,20 +85,18 @@ class SnowflakeDestination:
     def commit(self, ledger: Ledger) -> None:
         """See ``Destination.commit``."""
         session = self._session
-        with self._naming():
-            session.execute("begin")
-            try:
-                self._ledger.claim()
-                session.run_waiting()
-                self._ledger.write(ledger)
-                session.execute("commit")
-            except BaseException:
-                session.execute("rollback")
-                raise
+        with self._naming(), session.transaction():
+            self._ledger.claim()
+            session.run_waiting()
+            leftovers = self._ledger.leftovers()
+            self._ledger.write(ledger)
+        with self._naming(outcome=COMMITTED):
             self._ledger.committed()
             if self._places:
                 self._ledger.put_replacements()
                 self._places.clear()
+            for schema, table in leftovers:
+                session.drop(schema, table)
             session.forget()
 
     def load(
@@ -95,7 +104,12 @@ class SnowflakeDestination:
     ) -> int:
         """See ``Destination.load``."""
         with self._naming(table.stream):
-            return load(self._tables(table, state), before, rows, floor_lsn)
+            tables = self._tables(table, state)
+            if tables.name in self._ledger.lost:
+                # ``raw`` or ``history`` alone may be behind: the versions are compared, not what is current.
+                before = None
+                tables.later(forget_replacements(tables.name))
+            return load(tables, before, rows, floor_lsn)
 
     def apply(self, table: Table, state: StreamState, changes: Changes) -> None:
         """See ``Destination.apply``."""
@@ -126,6 +140,6 @@ class SnowflakeDestination:
         return SnowflakeTables(self._session, self._stage, self._places, self._stamp, table, state)
 
     @contextmanager
-    def _naming(self, stream: Stream | None = None) -> Iterator[None]:
-        with naming(self._place, stream):
+    def _naming(self, stream: Stream | None = None, outcome: str = REFUSED) -> Iterator[None]:
+        with naming(self._place, stream, outcome):
             yield

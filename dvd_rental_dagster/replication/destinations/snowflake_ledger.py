@@ -8,15 +8,17 @@ continues. The look is a statement of its own, which sees what was committed bef
 
 A table that has to change other than by new columns cannot change inside a transaction. The new table is noted in
 ``ledger.replacements`` by the transaction that fills it; after the commit it is cloned over the old one, atomically for
-readers. Whoever comes after a process that was killed in between does that first.
+readers. Whoever syncs after a process that was killed in between does that first. A new table without a note belongs to
+a process that goes on, or to one that is gone: only after a commit of one's own is it known that it can go, because
+whoever made it continues the ledger from before, and can no longer commit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 
-from dvd_rental_dagster.errors import WarehouseBusyError
+from dvd_rental_dagster.errors import SnowflakeError, WarehouseBusyError
 from dvd_rental_dagster.replication.destinations.snowflake_session import Rows, SnowflakeSession
-from dvd_rental_dagster.replication.destinations.snowflake_types import instant, literal, quoted
+from dvd_rental_dagster.replication.destinations.snowflake_types import folded, instant, literal, quoted
 from dvd_rental_dagster.replication.ledger import Ledger, ledger_of, stream_rows
 
 _SCHEMAS = {"RAW": "transient schema", "HISTORY": "schema", "LEDGER": "transient schema"}
@@ -48,17 +50,17 @@ class SnowflakeLedger:
         self._known: Rows = []
         self._streams: Rows = []
         self._written: tuple[Rows, Rows] = ([], [])
-        self._prepared = False
+        self._prepared = self._swept = False
         self._tables: set[str] = set()
+        self.lost: frozenset[str] = frozenset()
+        """Streams that are loaded anew because a table that was to replace one of theirs is gone; names folded."""
 
     def open(self) -> None:
-        """Look what is there, and put tables in their places for a process that could not."""
+        """Look what is there."""
         found = self._session.ask("select table_name from information_schema.tables where table_schema = 'LEDGER'")
         self._tables = {name for (name,) in found}
         if self._tables:
             self._session.execute("use schema LEDGER")
-        if "REPLACEMENTS" in self._tables:
-            self.put_replacements()
 
     def read(self) -> Ledger | None:
         """The ledger as last committed, and from now on the one that the next commit continues."""
@@ -74,7 +76,7 @@ class SnowflakeLedger:
         return ledger
 
     def prepare(self) -> None:
-        """Make what is missing, and drop tables that were to replace others in a commit that never was."""
+        """Make what is missing."""
         if self._prepared:
             return
         found = self._session.ask("select schema_name from information_schema.schemata")
@@ -89,8 +91,6 @@ class SnowflakeLedger:
             "insert into LEDGER.writer select 0 from (select count(*) as there from LEDGER.writer) as counted"
             " where there = 0"
         )
-        for schema, table in [place for place in self._session.columns if place[1].startswith(NEXT)]:
-            self._session.drop(schema, table)
         self._tables |= _TABLES.keys()
         self._prepared = True
 
@@ -127,21 +127,65 @@ class SnowflakeLedger:
     def committed(self) -> None:
         """After a transaction: the ledger that it wrote is the one that the next continues."""
         self._known, self._streams = self._written
+        self._swept = True
 
-    def put_replacements(self) -> None:
-        """Put the tables that a transaction filled for it in the place of others."""
-        found = self._session.ask(
-            "select schema_name, table_name, replacement from LEDGER.replacements order by ordinal"
-        )
-        for schema, table, replacement in found:
-            columns = self._session.columns
-            if (schema, replacement) in columns:
-                self._session.execute(
-                    f"create or replace table {schema}.{quoted(table)} clone {schema}.{quoted(replacement)}"
-                )
-                columns[schema, table] = columns[schema, replacement]
-                self._session.drop(schema, replacement)
+    def put_replacements(self, anew: Collection[str] = ()) -> None:
+        """Put the tables that transactions filled for it in the place of others.
+
+        A table that is gone does not matter to the streams in ``anew``, which are loaded again.
+
+        Raises:
+            SnowflakeError: one of another stream is gone; its note stays.
+        """
+        missing: set[str] = set()
+        # Each is looked at just before: another process may do the same.
+        while notes := [note for note in self._notes() if note[2] not in missing]:
+            schema, table, replacement, is_transient = notes[0]
+            if is_transient is None:
+                missing.add(replacement)
+                continue
+            # A transient table can be cloned to a transient one only (Snowflake's documentation, CREATE TABLE … CLONE).
+            kind = "transient table" if is_transient == "YES" else "table"
+            self._session.execute(
+                f"create or replace {kind} {schema}.{quoted(table)} clone {schema}.{quoted(replacement)}"
+            )
             self._session.execute(f"delete from LEDGER.replacements where replacement = {literal(replacement)}")
+            self._session.drop(schema, replacement)
+        self._session.forget_columns()
+        if missing:
+            self._note_lost([note for note in self._notes() if note[2] in missing], set(map(folded, anew)))
+
+    def leftovers(self) -> Rows:
+        """Inside a transaction after ``claim``: schema and name of tables whose makers cannot commit after it.
+
+        They are looked for once: whoever makes one after the first commit of this session goes on, or is this session.
+        """
+        if self._swept:
+            return []
+        return self._session.ask(
+            "select table_schema, table_name from information_schema.tables where table_schema in ('RAW', 'HISTORY')"
+            f" and startswith(table_name, '{NEXT}') and table_name not in (select replacement from LEDGER.replacements)"
+        )
+
+    def _note_lost(self, notes: Rows, anew: Collection[str]) -> None:
+        self.lost = frozenset(table for _, table, *_ in notes)
+        for schema, table, replacement, _ in notes:
+            if table not in anew:
+                stream = next((name for name, *_ in self._streams if folded(name) == table), table)
+                raise SnowflakeError(
+                    f"The table {schema}.{replacement}, which a sync filled to replace {schema}.{table}, is gone from "
+                    f"the warehouse {self._session.place}. Load the stream again: dvd-rental resync {stream}."
+                )
+
+    def _notes(self) -> Rows:
+        """Schema, table and replacement in their order, and whether that is transient: YES, NO, None if it is gone."""
+        if "REPLACEMENTS" not in self._tables:
+            return []
+        return self._session.ask(
+            "select schema_name, noted.table_name, replacement, is_transient from LEDGER.replacements as noted"
+            " left join information_schema.tables as held"
+            " on held.table_schema = schema_name and held.table_name = replacement order by ordinal"
+        )
 
     def _positions(self) -> Rows:
         if "POSITION" not in self._tables:
@@ -156,6 +200,11 @@ def note_replacement(number: int, schema: str, table: str, replacement: str) -> 
     """The statement that has a transaction replace a table after its commit; later numbers come later."""
     names = ", ".join(map(literal, (schema, table, replacement)))
     return f"insert into LEDGER.replacements values ({number}, {names})"
+
+
+def forget_replacements(table: str) -> str:
+    """The statement by which a transaction that fills a table anew gives up what was to replace it."""
+    return f"delete from LEDGER.replacements where table_name = {literal(table)}"
 
 
 def _portions(rows: Rows) -> Iterator[str]:

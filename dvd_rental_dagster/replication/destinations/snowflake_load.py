@@ -8,7 +8,7 @@ from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
 from dvd_rental_dagster.replication.destinations.snowflake_evolution import widen
 from dvd_rental_dagster.replication.destinations.snowflake_stage import Stage
-from dvd_rental_dagster.replication.destinations.snowflake_tables import SnowflakeTables, identity, listed
+from dvd_rental_dagster.replication.destinations.snowflake_tables import SnowflakeTables, identity, joined, listed
 from dvd_rental_dagster.replication.destinations.snowflake_types import (
     TEXT,
     column_type,
@@ -92,9 +92,10 @@ def _write_difference(tables: SnowflakeTables, given: str, live: str, held: Mapp
         updated_at=tables.extracted_at,
         deleted_at=tables.extracted_at,
     )
-    key_before = ", ".join(written(before[part], held.get(part, TEXT)) for part in tables.key)
-    key_now = ", ".join(written(values[part], tables.wanted[part]) for part in tables.key)
-    still_there = f" and ({key_before}) not in (select {key_now} from appeared)" if tables.key else ""
+    # One text, never null, though every part of a key that is new is null before.
+    key_before = joined(written(before[part], held.get(part, TEXT)) for part in tables.key)
+    key_now = joined(written(values[part], tables.wanted[part]) for part in tables.key)
+    still_there = f" and {key_before} not in (select {key_now} from appeared)" if tables.key else ""
     tables.later(f"""
         insert into {tables.relation("HISTORY")} ({listed(now)})
         with held as (

@@ -7,8 +7,9 @@ log is read: tables are made, columns added and rows staged as they come, and th
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from dvd_rental_dagster.catalog import Stream
@@ -43,8 +44,20 @@ PARAMETERS: dict[str, Any] = {
 _UNFIT_VALUES = range(100_000, 101_000)
 """Numbers of the errors about a value, such as 100038, "Numeric value is not recognized"."""
 
-_CANCELLED = "57014"
-"""SQLSTATE of a statement that waited for a lock for too long."""
+_LOCKED = 625
+"""Number of the error of a statement that waited for a lock for too long; one cancelled has its SQLSTATE, too."""
+
+REFUSED = (
+    "cannot be written: {said}. What was there before stays. Mend that, or correct the DVD_RENTAL_SNOWFLAKE_* "
+    "settings; then run it again"
+)
+UNANSWERED = "gave no answer to a commit: {said}. Whether it is committed, the ledger tells: run it again"
+COMMITTED = "is written, and what was to follow is not: {said}. What was written is committed. Run it again"
+"""What an error says of the warehouse, by when it comes."""
+
+
+_EXACT = "default_ddl_collation = ''"
+"""With a collation of the account's or the database's, keys that are not the same would be equal."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,11 @@ class SnowflakeSession:
         with self.connection.cursor() as cursor:
             return list(cursor.execute(query).fetchall())  # type: ignore[union-attr]
 
+    def put(self, statement: str, content: BytesIO) -> None:
+        """Upload a file with this content, which the statement names."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, file_stream=content)
+
     def later(self, stream: Stream, action: str | FailPoint) -> None:
         """Keep a statement for the commit."""
         self.waiting.append(Waiting(stream, action))
@@ -100,13 +118,56 @@ class SnowflakeSession:
             return self.ask(query)
 
     @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction that is committed at the end, or of which nothing stays.
+
+        Raises:
+            SnowflakeError: Snowflake ended it before, or whether it is committed is not known.
+        """
+        with self._begun():
+            yield
+        with naming(self.place, outcome=UNANSWERED):
+            self.execute("commit")
+        with naming(self.place, outcome=COMMITTED):
+            self.execute("alter session set autocommit = true")
+
+    @contextmanager
     def rolled_back(self) -> Iterator[None]:
         """A transaction of which nothing stays."""
+        with self._begun():
+            yield
+        self.execute("rollback")
+        self.execute("alter session set autocommit = true")
+
+    @contextmanager
+    def _begun(self) -> Iterator[None]:
+        """A transaction that is open at the end, unless an error ends it, and then the session has nothing more to do.
+
+        Snowflake ends one that is idle and in another's way. Without autocommit, what follows is then part of one that
+        is never committed (Snowflake's documentation, "Transactions", "Autocommit").
+        """
+        from snowflake.connector import Error  # noqa: PLC0415  # who has a connection has paid for it
+
+        self.execute("alter session set autocommit = false")
         self.execute("begin")
         try:
+            begun = self._transaction()
             yield
-        finally:
-            self.execute("rollback")
+            self._check_same(begun)
+        except BaseException:
+            with suppress(Error):  # it says no more than the error under way
+                self.execute("rollback")
+            raise
+
+    def _transaction(self) -> Rows:
+        return self.ask("select current_transaction()")
+
+    def _check_same(self, begun: Rows) -> None:
+        if self._transaction() != begun:
+            raise SnowflakeError(
+                f"Snowflake ended the transaction that wrote to {self.place}, as it does to one that is idle and in "
+                "another's way. Nothing of it is written. Run it again."
+            )
 
     def forget(self) -> None:
         """Drop what waits and the tables that it read from."""
@@ -123,7 +184,7 @@ class SnowflakeSession:
     def make_temporary(self, columns: str) -> str:
         """Make a temporary table with these columns, which is there until ``forget``, and return its name."""
         name = f"GIVEN_{self.number()}"
-        self.execute(f"create temporary table {name} ({columns})")
+        self.execute(f"create temporary table {name} ({columns}) {_EXACT}")
         self.temporary.append(name)
         return name
 
@@ -143,23 +204,26 @@ class SnowflakeSession:
                 self._columns[schema, table][column] = named.get(data_type, data_type.lower())
         return self._columns
 
+    def forget_columns(self) -> None:
+        """Ask for the columns again when they are needed next."""
+        self._columns = None
+
     def define(self, schema: str, table: str, columns: dict[str, str], constrained: str) -> None:
         """Make a table; ``constrained`` is its columns as DDL has them, ``columns`` their types."""
-        self.execute(f"create table if not exists {schema}.{quoted(table)} ({constrained})")
+        self.execute(f"create table if not exists {schema}.{quoted(table)} ({constrained}) {_EXACT}")
         self.columns[schema, table] = columns
 
     def drop(self, schema: str, table: str) -> None:
         """Drop a table if it is there."""
         self.execute(f"drop table if exists {schema}.{quoted(table)}")
-        self.columns.pop((schema, table), None)
 
 
 @contextmanager
-def naming(place: str, stream: Stream | None = None) -> Iterator[None]:
+def naming(place: str, stream: Stream | None = None, outcome: str = REFUSED) -> Iterator[None]:
     """Name the warehouse, and the stream whose value it cannot hold, when Snowflake refuses.
 
     Raises:
-        SnowflakeError: so it is; the message has Snowflake's words.
+        SnowflakeError: so it is; the message has Snowflake's words in ``outcome``.
         StreamTableError: a value has no place in its type.
         WarehouseBusyError: another transaction holds what is to be written.
     """
@@ -171,12 +235,9 @@ def naming(place: str, stream: Stream | None = None) -> Iterator[None]:
         said = " ".join(str(error.raw_msg or error.msg).split()).rstrip(".")
         if stream is not None and error.errno in _UNFIT_VALUES:
             raise unfit_value(stream, f"Snowflake found a value: {said}") from error
-        if error.sqlstate == _CANCELLED:
+        if error.errno == _LOCKED and outcome == REFUSED:
             raise WarehouseBusyError(
                 f"Another transaction holds the warehouse {place}. Wait for it to finish; Snowflake itself ends one "
                 "whose client is gone, after five minutes."
             ) from error
-        raise SnowflakeError(
-            f"The warehouse {place} cannot be written: {said}. What was there before stays. Mend that, or correct the "
-            "DVD_RENTAL_SNOWFLAKE_* settings; then run it again."
-        ) from error
+        raise SnowflakeError(f"The warehouse {place} {outcome.format(said=said)}.") from error

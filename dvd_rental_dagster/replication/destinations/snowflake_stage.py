@@ -1,14 +1,13 @@
 """Arrow columns into a temporary table of Snowflake: Parquet files, put into a temporary stage, loaded by COPY.
 
 Every value is staged as text, because what Snowflake makes of Parquet's own timestamps and decimals hangs on options.
-A file is gone from this machine once it is uploaded, from the stage once it is loaded, and both with the session at the
-latest (Snowflake's documentation, COPY INTO <table>, "PURGE"; CREATE STAGE, "TEMPORARY").
+A file is made in memory and never on a disk of this machine. It is gone from the stage once it is loaded, and with the
+session at the latest (Snowflake's documentation, COPY INTO <table>, "PURGE"; CREATE STAGE, "TEMPORARY").
 """
 
 import secrets
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from io import BytesIO
 
 import pyarrow as pa
 
@@ -41,10 +40,9 @@ class Stage:
         folder = f"@{self._name}/{self._session.number()}/"
         names = [f"c_{number}" for number in range(len(columns))]
         sent = 0
-        with TemporaryDirectory(prefix="dvd_rental_") as directory:
-            for number, rows in enumerate(_files(names, batches)):
-                self._put(rows, Path(directory, f"{number}.parquet"), folder)
-                sent += rows.num_rows
+        for number, rows in enumerate(_files(names, batches)):
+            self._put(rows, f"{number}.parquet", folder)
+            sent += rows.num_rows
         if sent:
             self._copy(table, folder, [read(f"$1:{name}::varchar", types[column]) for name, column in zip(
                 names, columns, strict=True
@@ -57,17 +55,18 @@ class Stage:
             self._session.execute(f"drop stage if exists {self._name}")
             self._made = False
 
-    def _put(self, rows: pa.Table, path: Path, folder: str) -> None:
+    def _put(self, rows: pa.Table, name: str, folder: str) -> None:
         """Upload one file."""
         from pyarrow import parquet  # noqa: PLC0415  # a tenth of a second that no other destination needs
 
         if not self._made:
             self._session.execute(f"create temporary stage {self._name}")
             self._made = True
-        parquet.write_table(rows, path)
-        file = literal(f"file://{path.as_posix()}")
-        self._session.ask(f"put {file} {folder} auto_compress = false overwrite = true")
-        path.unlink()
+        content = BytesIO()
+        parquet.write_table(rows, content)
+        content.seek(0)
+        file = literal(f"file:///{name}")
+        self._session.put(f"put {file} {folder} auto_compress = false overwrite = true", content)
 
     def _copy(self, table: str, folder: str, values: list[str], columns: list[str], sent: int) -> None:
         """Load what was uploaded, all of it or nothing."""

@@ -48,7 +48,12 @@ def listed(columns: Iterable[str], alias: str = "") -> str:
 def identity(columns: Iterable[str], types: Mapping[str, str]) -> str:
     """A row as one text that no row with other values in these columns has; those without a type are null."""
     parts = (comparable(quoted(name), types[name]) if name in types else "null" for name in columns)
-    return " || ".join(f"coalesce(length({part}) || ':' || {part}, '-')" for part in parts)
+    return joined(parts)
+
+
+def joined(texts: Iterable[str]) -> str:
+    """Texts as one that no others have, and that is not null where one of them is."""
+    return " || ".join(f"coalesce(length({text}) || ':' || {text}, '-')" for text in texts)
 
 
 class SnowflakeTables:
