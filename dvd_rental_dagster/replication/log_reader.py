@@ -171,12 +171,12 @@ class LogReader:
         self._transactions.commit_lsn.append(self._commit_lsn)
 
     def _end_transaction(self, position: int) -> bool:
-        """Commit to the warehouse at the end of the transaction that nearly fills a batch, or ends an oversized one."""
+        """Commit to the warehouse at the end of the transaction that fills most of a batch, or ends a larger one."""
         self._open = False
         self._count += 1
         self._committed_at = self._commit_time
         self._committed_lsn = decode_commit(self._buffer, position)
-        if not self._uncommitted and self._parsed < self._batch_bytes * 7 // 8:
+        if not self._uncommitted and self._parsed < self._batch_bytes * 5 // 8:
             return False
         self._flush()
         future = self._worker.submit(self._applier.commit, self._committed_lsn, self._committed_at)
