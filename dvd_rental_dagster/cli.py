@@ -263,7 +263,6 @@ def reset(
 
     Examples: `dvd-rental reset`, `dvd-rental reset --warehouse --yes`
     """
-    from dvd_rental_dagster.replication.destinations.json_folder import remove as remove_json  # noqa: PLC0415
     from dvd_rental_dagster.source.endpoint import embedded_server  # noqa: PLC0415
 
     settings = load_settings()
@@ -273,7 +272,9 @@ def reset(
     settings.duckdb_path.unlink(missing_ok=True)
     settings.duckdb_path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
     if settings.warehouse is Warehouse.JSON:
-        remove_json(settings.json_folder)
+        from dvd_rental_dagster.replication.destinations.json_folder import remove  # noqa: PLC0415
+
+        remove(settings.json_folder)
     if settings.published_path.exists():
         shutil.rmtree(settings.published_path)
     if not warehouse:

@@ -69,6 +69,11 @@ class Changes:
     def __len__(self) -> int:
         return len(self.operation)
 
+    @property
+    def are_inserts(self) -> bool:
+        """Whether every row is new, and so needs nothing from those that are there."""
+        return bool((self.operation == Operation.INSERT).all())
+
     def slice(self, start: int, end: int) -> "Changes":
         """The changes from ``start`` up to ``end``."""
         return Changes(

@@ -20,7 +20,7 @@ _UNCHANGED = "_airbyte_unchanged_"
 def apply(tables: StreamTables, changes: Changes) -> None:
     """Apply changes; see ``Destination.apply``."""
     are_whole = not changes.unchanged
-    if are_whole and (tables.appends or (changes.operation == Operation.INSERT).all()):
+    if are_whole and (tables.appends or changes.are_inserts):
         _insert(tables, changes)
     elif are_whole and tables.table.key:
         _replace(tables, changes)

@@ -14,11 +14,10 @@ def last_versions(changes: Changes, key: Sequence[str]) -> tuple[Mask, Mask]:
     A key that begins with an insert is new: no two rows have it at a time, for its index is checked at once.
     Keys are compared as the server wrote them, and it writes the stored value of a row in every change of it.
     """
-    codes = _codes(changes, key)
-    keys, first = np.unique(codes, return_index=True)
-    last = np.empty(len(keys), dtype=np.int64)
-    last[np.searchsorted(keys, codes)] = np.arange(len(codes))
-    is_last, is_held = np.zeros((2, len(codes)), dtype=np.bool_)
+    _, first, number = np.unique(_codes(changes, key), return_index=True, return_inverse=True)
+    last = np.empty(len(first), dtype=np.int64)
+    last[number] = np.arange(len(changes))
+    is_last, is_held = np.zeros((2, len(changes)), dtype=np.bool_)
     is_last[last] = True
     is_held[last[changes.operation[first] != Operation.INSERT]] = True
     return is_last, is_held
@@ -26,9 +25,8 @@ def last_versions(changes: Changes, key: Sequence[str]) -> tuple[Mask, Mask]:
 
 def _codes(changes: Changes, key: Sequence[str]) -> npt.NDArray[np.int64]:
     """A number a change, equal where the keys are."""
-    codes = np.zeros(len(changes), dtype=np.int64)
-    for name in key:
-        values = changes.columns[name].dictionary_encode()
-        codes = codes * len(values.dictionary) + values.indices.to_numpy()
-        codes = np.unique(codes, return_inverse=True)[1]  # so that a product of many columns does not overflow
+    first, *others = (changes.columns[name].dictionary_encode() for name in key)
+    codes: npt.NDArray[np.int64] = first.indices.to_numpy().astype(np.int64)
+    for values in others:  # numbered anew each time, so that a product of many columns does not overflow
+        codes = np.unique(codes * len(values.dictionary) + values.indices.to_numpy(), return_inverse=True)[1]
     return codes

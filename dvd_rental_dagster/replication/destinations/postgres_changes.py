@@ -31,7 +31,7 @@ _TYPES = {
 
 def apply(tables: PostgresTables, changes: Changes) -> None:
     """Apply changes; see ``Destination.apply``."""
-    if not (changes.operation != Operation.INSERT).any():
+    if changes.are_inserts:
         _insert(tables, changes)
         return
     for part, rekeyed in resolvable_parts(changes):

@@ -36,7 +36,7 @@ _DELETED_AT = f"iff(_AIRBYTE_OPERATION = {int(Operation.DELETE)}, _AIRBYTE_COMMI
 def apply(tables: SnowflakeTables, changes: Changes) -> None:
     """Apply changes; see ``Destination.apply``."""
     given = _stage(tables, changes)
-    if not (changes.operation != Operation.INSERT).any():
+    if changes.are_inserts:
         _write(tables, given)
         tables.insert("RAW", _row(tables, "RAW"), given)
         return
