@@ -5,6 +5,7 @@ A large table is read in ranges of blocks (PostgreSQL documentation, 5.6 "System
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -16,12 +17,14 @@ from dvd_rental_dagster.errors import StreamTableError
 from dvd_rental_dagster.replication.array import arrays_to_json
 from dvd_rental_dagster.replication.bulk_session import BulkSession, bulk_session
 from dvd_rental_dagster.replication.column import Column, Kind
+from dvd_rental_dagster.replication.packed_columns import PackedColumns, UnexpectedNullsError
 from dvd_rental_dagster.replication.prefetch import Prefetch
 from dvd_rental_dagster.replication.table import Table, unfit_value
 from dvd_rental_dagster.replication.timestamps import UnfitTimestampError, with_infinities
 
 _SESSIONS = 2
 _RANGE_BLOCKS = 4096
+_PACKED_BLOCKS = 1024
 _TID_RANGE_SCANS_SINCE = 140000
 
 _CASTS: dict[Kind, str] = {
@@ -81,8 +84,10 @@ class SnapshotReader:
             SourceUnreachableError: the connection broke.
             StreamTableError: the server refused to read the table.
         """
-        queries = self._queries(table)
-        with closing(Prefetch([self._batches(session, queries, table) for session in self._sessions])) as prefetch:
+        is_packed = self._has_ranges(table) and PackedColumns.fit(table)
+        conditions = iter(self._conditions(table, _PACKED_BLOCKS if is_packed else _RANGE_BLOCKS))
+        read = _packed_batches if is_packed else _batches
+        with closing(Prefetch([read(session, table, conditions) for session in self._sessions])) as prefetch:
             first = next(prefetch)
             batches = pa.RecordBatchReader.from_batches(first.schema, chain([first], prefetch))
             try:
@@ -92,44 +97,72 @@ class SnapshotReader:
                 if prefetch.failure is not None:
                     raise prefetch.failure
 
-    def _queries(self, table: Table) -> Iterator[str]:
-        """What to read, range by range; shared by the sessions, each of which takes the next."""
-        select = sql.SQL("select {} from {} {}").format(
-            sql.SQL(", ").join(_value(column) for column in table.columns),
-            sql.SQL("" if table.partitioned else "only"),
-            sql.Identifier(*table.stream.source_table),
-        )
-        starts = range(0, self._blocks(table), _RANGE_BLOCKS)
+    def _has_ranges(self, table: Table) -> bool:
+        return not table.partitioned and self._source.info.server_version >= _TID_RANGE_SCANS_SINCE
+
+    def _conditions(self, table: Table, blocks: int) -> list[sql.Composable]:
+        """Which rows to read, range by range; shared by the sessions, each of which takes the next."""
+        starts = range(0, self._blocks(table), blocks) if self._has_ranges(table) else range(0)
         if len(starts) <= 1:
-            return iter([select.as_string(None)])
-        conditions = [sql.SQL("ctid >= '({},0)'").format(start) for start in starts]
+            return [sql.SQL("true")]
+        conditions: list[sql.Composable] = [sql.SQL("ctid >= '({},0)'").format(start) for start in starts]
         for index, start in enumerate(starts[1:]):
             conditions[index] += sql.SQL(" and ctid < '({},0)'").format(start)
-        return iter([(select + sql.SQL(" where ") + condition).as_string(None) for condition in conditions])
+        return conditions
 
     def _blocks(self, table: Table) -> int:
-        """Size of the table in blocks; none of a table that is not read in ranges."""
-        if table.partitioned or self._source.info.server_version < _TID_RANGE_SCANS_SINCE:
-            return 0
+        """Size of the table in blocks."""
         row = self._source.execute(
             "select pg_catalog.pg_relation_size(%s::oid) / current_setting('block_size')::int8", (table.oid,)
         ).fetchone()
         assert row is not None  # noqa: S101  # a select of one value has one row
         return int(row[0] or 0)
 
-    @staticmethod
-    def _batches(session: BulkSession, queries: Iterator[str], table: Table) -> Iterator[pa.RecordBatch]:
+
+def _batches(session: BulkSession, table: Table, conditions: Iterator[sql.Composable]) -> Iterator[pa.RecordBatch]:
+    values = sql.SQL(", ").join(_value(column) for column in table.columns)
+    for condition in conditions:
+        with _selected(session, table, values, condition) as (schema, batches):
+            yield _faithful(pa.RecordBatch.from_pylist([], schema=schema), table)
+            for batch in batches:
+                yield _faithful(batch, table)
+
+
+def _packed_batches(
+    session: BulkSession, table: Table, conditions: Iterator[sql.Composable]
+) -> Iterator[pa.RecordBatch]:
+    columns = PackedColumns(table.columns)
+    yield pa.RecordBatch.from_pylist([], schema=columns.schema)
+    for condition in conditions:
         try:
-            for query in queries:
-                with session.rows(query) as (schema, batches):
-                    yield _faithful(pa.RecordBatch.from_pylist([], schema=schema), table)
-                    for batch in batches:
-                        yield _faithful(batch, table)
-        except adbc.Error as error:
-            reason = " ".join(str(error).split())
-            raise StreamTableError(
-                f"{table.stream.source_name} cannot be read: {reason}. Mend that, then run it again."
-            ) from error
+            rows = _unpacked(session, table, columns, condition)
+        except UnexpectedNullsError as error:  # that range is read twice, and from then on there is room for them
+            columns = replace(columns, nullable=columns.nullable | error.columns)
+            rows = _unpacked(session, table, columns, condition)
+        yield _faithful(rows, table)
+
+
+def _unpacked(session: BulkSession, table: Table, columns: PackedColumns, condition: sql.Composable) -> pa.RecordBatch:
+    with _selected(session, table, columns.select_list(), condition) as (_, batches):
+        (packed,) = (batch for batch in batches if batch.num_rows)
+        return columns.rows(packed)
+
+
+@contextmanager
+def _selected(
+    session: BulkSession, table: Table, values: sql.Composable, condition: sql.Composable
+) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+    query = sql.SQL("select {} from {} {} where {}").format(
+        values, sql.SQL("" if table.partitioned else "only"), sql.Identifier(*table.stream.source_table), condition
+    )
+    try:
+        with session.rows(query.as_string(None)) as selected:
+            yield selected
+    except adbc.Error as error:
+        reason = " ".join(str(error).split())
+        raise StreamTableError(
+            f"{table.stream.source_name} cannot be read: {reason}. Mend that, then run it again."
+        ) from error
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from replica import Replica
 
+from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import SlotError, StreamTableError
 from dvd_rental_dagster.replication import snapshot
 
@@ -72,6 +73,29 @@ def test_a_table_is_read_in_ranges_to_its_last_row(
         replica.sync()
     assert replica.rows("select count(*) from raw.item")[0][0] >= 1334
     replica.sync()
+    replica.assert_equal()
+
+
+def test_a_table_of_facts_is_read_in_ranges_to_its_last_null(
+    make_replica: Callable[..., Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "_PACKED_BLOCKS", 1)
+    replica = make_replica(
+        "create table reading (id integer primary key, taken_at timestamptz, is_valid boolean, value numeric(6, 2))",
+        (Stream("reading", ("id",)),),
+    )
+    replica.execute(
+        "insert into reading select i, '2024-01-01', i % 2 = 0, i / 100.0 from generate_series(1, 3000) as i",
+        "insert into reading select i, null, null, nullif(i % 10, 0) from generate_series(3001, 6000) as i",
+        "delete from reading where id between 500 and 1500",
+    )
+    replica.sync()
+    replica.assert_equal()
+    assert replica.rows("select count(*), count(taken_at), count(is_valid), count(value) from raw.reading") == [
+        (4999, 1999, 1999, 4699)
+    ]
+    replica.execute("truncate reading")
+    replica.sync(resync=["reading"])
     replica.assert_equal()
 
 

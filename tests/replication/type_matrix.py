@@ -1,5 +1,6 @@
 """A value of every type that the server has, at the type's edges."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psycopg
@@ -187,8 +188,10 @@ class Matrix:
     rows: int
 
     @classmethod
-    def make(cls, connection: psycopg.Connection[tuple[object, ...]]) -> "Matrix":
-        """Make the table and fill it; ``id`` counts from 1."""
+    def make(
+        cls, connection: psycopg.Connection[tuple[object, ...]], wanted: Callable[[str], bool] = lambda _: True
+    ) -> "Matrix":
+        """Make the table of the wanted types and fill it; ``id`` counts from 1."""
         connection.execute("set search_path = public")
         connection.execute(DEFINITIONS)
         columns: dict[str, list[str]] = {}
@@ -197,6 +200,7 @@ class Matrix:
             columns.setdefault(name, []).extend(values)
             if not name.endswith("]"):
                 columns.setdefault(f"{name}[]", []).extend(_arrays(values, f"{name}[]"))
+        columns = {name: values for name, values in columns.items() if wanted(name)}
         types = tuple(columns)
         rows = max(len(values) for values in columns.values())
         defined = ", ".join(f"c_{number} {name}" for number, name in enumerate(types))
