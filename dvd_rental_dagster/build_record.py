@@ -11,7 +11,7 @@ from dvd_rental_dagster.replication.destinations.duckdb_types import quoted
 from dvd_rental_dagster.settings import Engine, Settings, Warehouse
 from dvd_rental_dagster.snowflake.session import Open
 from dvd_rental_dagster.transformation.project import fingerprint
-from dvd_rental_dagster.warehouse import chosen_destination
+from dvd_rental_dagster.warehouse import read_ledger
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,5 @@ def _last_sync(settings: Settings) -> str:
 def _account_sync(settings: Settings, open_connection: Open) -> int | None:
     if settings.engine is Engine.AIRBYTE:
         return ArrivedInSnowflake(settings, open_connection).last_job()
-    with chosen_destination(settings) as warehouse:
-        ledger = warehouse.read_ledger()
+    ledger = read_ledger(settings)
     return None if ledger is None else ledger.sync_id

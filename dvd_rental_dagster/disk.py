@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from dvd_rental_dagster.errors import WarehouseError
+from dvd_rental_dagster.errors import WarehouseError, one_line
 
 _NUMBERS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -39,7 +39,7 @@ def naming_a_full_disk(path: Path) -> Iterator[None]:
 
 
 def _full(path: Path, error: Exception) -> WarehouseError:
-    reason = " ".join(str(error).split()).rstrip(".")
+    reason = one_line(error)
     return WarehouseError(
         f"There is no room to write {path}: {reason}. What was there before stays. Free some space, or move what "
         "DVD_RENTAL_HOME names (DVD_RENTAL_JSON_PATH, if that is set) to a larger disk and set it anew; then run it "

@@ -9,6 +9,11 @@ class DvdRentalError(Exception):
     """What went wrong, and the command or setting that mends it."""
 
 
+def one_line(words: object) -> str:
+    """What a library or a server said, to stand within a sentence."""
+    return " ".join(str(words).split()).rstrip(".")
+
+
 class SettingsError(DvdRentalError):
     """A setting is missing, contradictory or not of its type."""
 

@@ -3,9 +3,9 @@
 from dvd_rental_dagster.build_record import recorded_build
 from dvd_rental_dagster.errors import WarehouseBusyError
 from dvd_rental_dagster.ingestion import pending
-from dvd_rental_dagster.settings import Engine, Settings, Warehouse
+from dvd_rental_dagster.settings import Engine, Settings
 from dvd_rental_dagster.transformation.project import fingerprint
-from dvd_rental_dagster.warehouse import chosen_destination
+from dvd_rental_dagster.warehouse import read_ledger
 
 
 def is_current(settings: Settings) -> bool:
@@ -26,11 +26,8 @@ def is_current(settings: Settings) -> bool:
 
 def _last_sync(settings: Settings) -> int | None:
     """The last sync of the warehouse; none while another process writes to it, or where nothing is loaded."""
-    if settings.warehouse is Warehouse.DUCKDB and not settings.duckdb_path.exists():
-        return None
     try:
-        with chosen_destination(settings, wait_seconds=0) as warehouse:
-            ledger = warehouse.read_ledger()
+        ledger = read_ledger(settings, wait_seconds=0)
     except WarehouseBusyError:
         return None
     return None if ledger is None else ledger.sync_id

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from dvd_rental_dagster.errors import WarehouseError
+from dvd_rental_dagster.errors import WarehouseError, one_line
 from dvd_rental_dagster.publication import published_warehouse
 from dvd_rental_dagster.settings import Settings, Warehouse
 from dvd_rental_dagster.snowflake.session import own_connections, session
@@ -66,7 +66,7 @@ def _check_reads(query: str) -> None:
     except (errors.ParseError, errors.TokenError) as error:
         raise WarehouseError(
             "The query is not understood as one that reads. Correct it, or ask in a worksheet of Snowflake's: "
-            f"{' '.join(str(error).split())}"
+            f"{one_line(error)}"
         ) from error
     # Where other databases have an operator for JSON, `->>` pipes a statement's result into the next statement.
     reads = [

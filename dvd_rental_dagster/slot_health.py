@@ -1,15 +1,15 @@
 """How the slots are through which the chosen engine reads the source."""
 
 from dataclasses import replace
+from functools import partial
 
 from dvd_rental_dagster.airbyte.wanted import history_name, raw_name
 from dvd_rental_dagster.replication.findings import Finding, Limits, Remedies, judge, together
 from dvd_rental_dagster.replication.health import read_health
-from dvd_rental_dagster.replication.ledger import Ledger
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.settings import Engine, Settings, Warehouse
 from dvd_rental_dagster.source.endpoint import source_url
-from dvd_rental_dagster.warehouse import chosen_destination
+from dvd_rental_dagster.warehouse import read_ledger
 
 
 def slot_names(settings: Settings) -> tuple[str, ...]:
@@ -57,14 +57,9 @@ def _remedies(connection: str) -> Remedies:
 def _own(settings: Settings, wait_seconds: float) -> tuple[Finding, ...]:
     if settings.warehouse is Warehouse.DUCKDB and not settings.duckdb_path.exists():
         return ()
-
-    def read_ledger() -> Ledger | None:
-        with chosen_destination(settings, wait_seconds=wait_seconds) as warehouse:
-            return warehouse.read_ledger()
-
     # The owner sees since when the transactions of others are open; the role that captures changes does not.
     with connect(source_url(settings, local=True)) as connection:
-        health = read_health(connection, settings.slot, read_ledger)
+        health = read_health(connection, settings.slot, partial(read_ledger, settings, wait_seconds=wait_seconds))
     if settings.warehouse is not Warehouse.DUCKDB and health.ledger is None:
         return ()
     return judge(health, _limits(settings))

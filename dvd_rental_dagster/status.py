@@ -16,7 +16,7 @@ from dvd_rental_dagster.settings import Engine, Settings, Warehouse
 from dvd_rental_dagster.slot_health import slot_findings, slot_names
 from dvd_rental_dagster.source.connection_string import without_password
 from dvd_rental_dagster.source.endpoint import embedded_server, source_url
-from dvd_rental_dagster.warehouse import chosen_destination
+from dvd_rental_dagster.warehouse import read_ledger
 
 
 def read_status(settings: Settings) -> list[tuple[str, str]]:
@@ -118,8 +118,7 @@ def _ledger_status(settings: Settings) -> list[tuple[str, str]]:
     """What the warehouse itself tells, which nobody publishes from."""
     name = settings.warehouse.value
     try:
-        with chosen_destination(settings, wait_seconds=0) as warehouse:
-            ledger = warehouse.read_ledger()
+        ledger = read_ledger(settings, wait_seconds=0)
     except WarehouseBusyError:
         return [(name, "another process writes to it")]
     except (WarehouseError, SettingsError) as error:

@@ -12,6 +12,7 @@ from dvd_rental_dagster.replication.destinations.json_folder import JsonDestinat
 from dvd_rental_dagster.replication.destinations.postgres_database import PostgresDestination
 from dvd_rental_dagster.replication.destinations.snowflake_database import SnowflakeDestination
 from dvd_rental_dagster.replication.destinations.snowflake_session import PARAMETERS
+from dvd_rental_dagster.replication.ledger import Ledger
 from dvd_rental_dagster.settings import Engine, Settings, Warehouse
 from dvd_rental_dagster.snowflake.account import credentials, loading_role, opened
 
@@ -31,6 +32,20 @@ def chosen_destination(settings: Settings, *, wait_seconds: float = 30) -> Desti
             return _snowflake_destination(settings, wait_seconds)
         case Warehouse.JSON:
             return JsonDestination(settings.json_folder, wait_seconds=wait_seconds)
+
+
+def read_ledger(settings: Settings, *, wait_seconds: float = 30) -> Ledger | None:
+    """How far the warehouse is; none where nothing is loaded yet, and nothing is made there to find out.
+
+    Raises:
+        SettingsError: as with ``chosen_destination``.
+        WarehouseBusyError: another process still writes to it after ``wait_seconds``.
+        WarehouseError: it does not answer.
+    """
+    if settings.warehouse is Warehouse.DUCKDB and not settings.duckdb_path.exists():
+        return None
+    with chosen_destination(settings, wait_seconds=wait_seconds) as warehouse:
+        return warehouse.read_ledger()
 
 
 def check_models(settings: Settings) -> None:

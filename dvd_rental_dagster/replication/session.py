@@ -12,7 +12,7 @@ from psycopg import Connection, pq
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from dvd_rental_dagster.errors import SourceUnreachableError
+from dvd_rental_dagster.errors import SourceUnreachableError, one_line
 
 _SETTINGS = {
     "DateStyle": "ISO",
@@ -191,7 +191,7 @@ def unreachable(url: str, error: Exception) -> SourceUnreachableError:
 
 def broken(url: str, reason: object) -> SourceUnreachableError:
     """The error for a connection that was there, and is no more."""
-    text = " ".join(str(reason).split()).rstrip(".")
+    text = one_line(reason)
     return SourceUnreachableError(f"The connection to the source at {_place(url)} broke: {text}. {RESUME}")
 
 

@@ -13,7 +13,7 @@ import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 from psycopg import Connection, sql
 
-from dvd_rental_dagster.errors import StreamTableError
+from dvd_rental_dagster.errors import StreamTableError, one_line
 from dvd_rental_dagster.replication.array import arrays_to_json
 from dvd_rental_dagster.replication.bulk_session import BulkSession, bulk_session
 from dvd_rental_dagster.replication.column import Column, Kind
@@ -159,9 +159,8 @@ def _selected(
         with session.rows(query.as_string(None)) as selected:
             yield selected
     except adbc.Error as error:
-        reason = " ".join(str(error).split())
         raise StreamTableError(
-            f"{table.stream.source_name} cannot be read: {reason}. Mend that, then run it again."
+            f"{table.stream.source_name} cannot be read: {one_line(error)}. Mend that, then run it again."
         ) from error
 
 

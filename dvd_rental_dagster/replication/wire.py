@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import psycopg
 from psycopg import Connection, pq
 
-from dvd_rental_dagster.errors import SlotError, SourceUnreachableError
+from dvd_rental_dagster.errors import SlotError, SourceUnreachableError, one_line
 from dvd_rental_dagster.replication.session import RESUME, Silence
 
 HEADER = Struct("!cI")
@@ -269,5 +269,5 @@ def _silent() -> SourceUnreachableError:
 
 
 def _broken(reason: object) -> SourceUnreachableError:
-    text = " ".join(str(reason).split()).rstrip(".")
+    text = one_line(reason)
     return SourceUnreachableError(f"The connection to the source broke: {text}. {RESUME}")

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dvd_rental_dagster.errors import SettingsError, SnowflakeError
+from dvd_rental_dagster.errors import SettingsError, SnowflakeError, one_line
 from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.settings import Settings
 from dvd_rental_dagster.snowflake.bootstrap import Layout
@@ -130,7 +130,7 @@ def opened(settings: Settings, **options: Any) -> "SnowflakeConnection":
 
 def in_one_line(error: "Error") -> str:
     """Snowflake's words, which have several lines, as a sentence."""
-    return " ".join(str(error.msg).split()).rstrip(".") + "."
+    return one_line(error.msg) + "."
 
 
 def _not_installed() -> SettingsError:

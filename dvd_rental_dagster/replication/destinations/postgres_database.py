@@ -11,7 +11,7 @@ from psycopg import Connection, errors, sql
 from psycopg.conninfo import conninfo_to_dict
 
 from dvd_rental_dagster.catalog import Stream, SyncMode
-from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError
+from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError, one_line
 from dvd_rental_dagster.replication.destinations import Checksum
 from dvd_rental_dagster.replication.destinations.postgres_changes import apply, truncate
 from dvd_rental_dagster.replication.destinations.postgres_comparison import PostgresComparison
@@ -216,7 +216,7 @@ class PostgresDestination:
             yield
         except _REFUSALS as error:
             said = filter(None, (error.diag.message_primary, error.diag.message_detail))
-            reason = " ".join((": ".join(said) or str(error)).split()).rstrip(".")
+            reason = one_line(": ".join(said) or error)
             raise WarehouseError(
                 f"The warehouse {self._place} cannot be written: {reason}. What was there before stays. Mend that, or "
                 "correct DVD_RENTAL_WAREHOUSE_URL; then run it again."

@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from dvd_rental_dagster.catalog import Stream
-from dvd_rental_dagster.errors import SnowflakeError, WarehouseBusyError
+from dvd_rental_dagster.errors import SnowflakeError, WarehouseBusyError, one_line
 from dvd_rental_dagster.replication.destinations.snowflake_types import quoted
 from dvd_rental_dagster.replication.failpoint import FailPoint, reach
 from dvd_rental_dagster.replication.table import unfit_value
@@ -232,7 +232,7 @@ def naming(place: str, stream: Stream | None = None, outcome: str = REFUSED) -> 
     try:
         yield
     except Error as error:
-        said = " ".join(str(error.raw_msg or error.msg).split()).rstrip(".")
+        said = one_line(error.raw_msg or error.msg)
         if stream is not None and error.errno in _UNFIT_VALUES:
             raise unfit_value(stream, f"Snowflake found a value: {said}") from error
         if error.errno == _LOCKED and outcome == REFUSED:
