@@ -128,12 +128,13 @@ def test_a_lost_answer_to_a_sync_that_is_over_already_makes_no_second_sync(clien
     assert len(fake.jobs) == 1
 
 
-def test_what_breaks_while_waiting_is_borne(client: AirbyteClient, fake: Fake) -> None:
+def test_what_breaks_while_waiting_is_borne(open_client: OpenClient, fake: Fake) -> None:
     fake.next_statuses = ["pending", "running", "running", "running", "succeeded"]
-    faults = [Answer(401, {"errorId": str(uuid.uuid4())}), server_error(), server_error(), Silence(ends=True)]
-    for fault in faults:
+    limited = Answer(429, {"message": "You are being rate limited."})
+    refused = Answer(401, {"errorId": str(uuid.uuid4())})
+    for fault in (refused, server_error(), server_error(), Silence(ends=True), limited, Silence(ends=False)):
         fake.fail("GET", "/jobs/", fault)
-    assert Syncs(client, CONNECTION).run() == Sync(1, 4096, 64, joined=False)
+    assert Syncs(open_client(answer=0.2), CONNECTION).run() == Sync(1, 4096, 64, joined=False)
     assert len(fake.asked("POST", "/jobs")) == 1
 
 

@@ -4,6 +4,7 @@ import signal
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +13,56 @@ from fake import Answer, Fake, Silence, server_error
 from dvd_rental_dagster.airbyte.answer import Job
 from dvd_rental_dagster.airbyte.client import AirbyteClient
 from dvd_rental_dagster.airbyte.jobs import Sync, Syncs, Waiting
-from dvd_rental_dagster.errors import JobEmptyError
+from dvd_rental_dagster.errors import (
+    AirbyteAccessError,
+    AirbyteError,
+    AirbyteUncertainError,
+    AirbyteUnreachableError,
+    JobEmptyError,
+)
 
 CONNECTION = str(uuid.uuid4())
+
+
+FAULTS = {
+    "rate limited": (Answer(429, {"message": "You are being rate limited."}), AirbyteUnreachableError),
+    "token refused": (Answer(401, {"errorId": str(uuid.uuid4())}), AirbyteAccessError),
+    "server error": (server_error(), AirbyteUncertainError),
+    "gateway timeout": (Answer(504, "<html>timeout</html>", checked=False), AirbyteUncertainError),
+}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["not begun", "begun"])
+@pytest.mark.parametrize(("fault", "kind"), FAULTS.values(), ids=FAULTS)
+def test_a_start_that_fails_once_makes_one_sync(
+    client: AirbyteClient, fake: Fake, fault: Answer, kind: type[AirbyteError], after: bool
+) -> None:
+    fake.fail("POST", "/jobs", replace(fault, after=after))
+    if fault.status == 504 and not after:  # the server can still be at work on it
+        with pytest.raises(kind, match="POST /jobs by 504"):
+            Syncs(client, CONNECTION).run()
+        assert fake.jobs == []
+    else:
+        assert Syncs(client, CONNECTION).run().job_id == 1
+        assert len(fake.jobs) == 1
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["not begun", "begun"])
+@pytest.mark.parametrize(("fault", "kind"), FAULTS.values(), ids=FAULTS)
+def test_a_start_that_fails_for_good_is_one_error_and_the_next_run_makes_no_second_sync(
+    client: AirbyteClient, fake: Fake, fault: Answer, kind: type[AirbyteError], after: bool
+) -> None:
+    fake.fail("POST", "/jobs", replace(fault, after=after), times=99)
+    if after and kind is AirbyteUncertainError:  # whoever looks finds it
+        assert Syncs(client, CONNECTION).run() == Sync(1, 4096, 64, joined=False)
+    else:
+        with pytest.raises(kind, match=f"POST /jobs by {fault.status}") as caught:
+            Syncs(client, CONNECTION).run()
+        assert caught.type is kind
+        assert len(fake.jobs) == after
+        fake.heal()
+        assert Syncs(client, CONNECTION).run() == Sync(1, 4096, 64, joined=after)
+    assert len(fake.jobs) == 1
 
 
 def _on_sleep(client: AirbyteClient, monkeypatch: pytest.MonkeyPatch, do: Callable[[int], None]) -> None:
