@@ -234,6 +234,7 @@ class Syncs:
             newest = self.newest()
             if start.may_have_begun(newest):
                 return newest
+        _log.warning("No sync was found to cancel; one that begins after all goes on, and the next run joins it.")
         return None
 
 

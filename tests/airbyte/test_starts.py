@@ -22,8 +22,6 @@ from dvd_rental_dagster.errors import (
 )
 
 CONNECTION = str(uuid.uuid4())
-
-
 FAULTS = {
     "rate limited": (Answer(429, {"message": "You are being rate limited."}), AirbyteUnreachableError),
     "token refused": (Answer(401, {"errorId": str(uuid.uuid4())}), AirbyteAccessError),
@@ -66,7 +64,7 @@ def test_a_start_that_fails_for_good_is_one_error_and_the_next_run_makes_no_seco
 
 
 def _on_sleep(client: AirbyteClient, monkeypatch: pytest.MonkeyPatch, do: Callable[[int], None]) -> None:
-    """Do this whenever the client sleeps, which it is told for the how manieth time."""
+    """Do this whenever the client has slept, knowing how many times that was."""
     sleep, slept = client.clock.sleep, []
 
     def sleep_and_do(seconds: float) -> None:
@@ -133,8 +131,8 @@ def test_a_sync_that_begins_only_after_the_interruption_is_cancelled_too(
     assert fake.job(1)["statuses"] == ["cancelled"]
 
 
-def test_an_interruption_while_nothing_began_cancels_nothing(
-    client: AirbyteClient, fake: Fake, monkeypatch: pytest.MonkeyPatch
+def test_an_interruption_while_nothing_began_cancels_nothing_and_says_so(
+    client: AirbyteClient, fake: Fake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake.fail("POST", "/jobs", Silence(ends=False))
     _interrupt_while_posting(fake, monkeypatch)
@@ -142,6 +140,7 @@ def test_an_interruption_while_nothing_began_cancels_nothing(
         Syncs(client, CONNECTION, Waiting(cancel=True)).run()
     assert fake.jobs == []
     assert fake.asked("DELETE") == []
+    assert "No sync was found to cancel" in caplog.text
 
 
 def test_an_interruption_while_a_clear_is_waited_for_leaves_a_sync_of_somebody_else_s_alone(
