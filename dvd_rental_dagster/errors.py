@@ -37,6 +37,10 @@ class SourceUnreachableError(SourceError):
     """No server answers at the source's address, or it refuses the credentials."""
 
 
+class SourceLockedError(SourceError):
+    """Another session keeps a table to itself for longer than is waited for."""
+
+
 class ArchiveError(SourceError):
     """The archive to restore is missing, damaged or not a DVD Rental database."""
 

@@ -16,7 +16,16 @@ import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
 from dvd_rental_dagster.errors import SourceUnreachableError
-from dvd_rental_dagster.replication.session import Silence, broken, ended_the_session, pinned, server_ports, unreachable
+from dvd_rental_dagster.replication.session import (
+    Silence,
+    broken,
+    ended_the_session,
+    locked,
+    patient,
+    server_ports,
+    unreachable,
+    waited_for_a_lock,
+)
 
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)  # Linux alone has it; elsewhere the kernel's keepalives serve
 _LAST_DATA_RECEIVED = slice(52, 56)  # tcpi_last_data_recv of struct tcp_info (linux/tcp.h), milliseconds ago
@@ -97,6 +106,8 @@ class BulkSession:
             self._failure = self._failure or broken(self._url, error)
             raise self._failure from error
         except adbc.Error as error:
+            if waited_for_a_lock(error.sqlstate):
+                raise locked(error) from error
             if error.sqlstate is not None and not ended_the_session(error.sqlstate):
                 raise
             self._failure = self._failure or broken(self._url, error)
@@ -115,7 +126,7 @@ def bulk_session(url: str) -> Iterator[BulkSession]:
     with _connecting:
         before = _sockets()
         try:
-            connection = adbc.connect(pinned(url))
+            connection = adbc.connect(patient(url))
         except adbc.Error as error:
             raise unreachable(url, error) from error
         link = _tcp_link(_sockets() - before, server_ports(url))

@@ -22,7 +22,8 @@ class StreamState:
     """One stream as it stands in the warehouse.
 
     ``generation`` counts its full loads, ``snapshot_lsn`` is the LSN that its last full load shows, ``table_oid`` is
-    the source's number for the table, ``columns`` are the source's at the ledger's place of the log.
+    the source's number for the table, ``columns`` are the source's at the ledger's place of the log. ``published``
+    tells the table's place in the publication from any other that it may have later; empty when it is not known.
     """
 
     generation: int
@@ -30,6 +31,20 @@ class StreamState:
     snapshot_lsn: int
     table_oid: int
     columns: tuple[Column, ...]
+    published: str = ""
+
+    def table_json(self) -> str:
+        """What is known of the source's table."""
+        columns = [column.as_json() for column in self.columns]
+        return json.dumps({"published": self.published, "columns": columns})
+
+    @classmethod
+    def of(cls, generation: int, mode: str, snapshot_lsn: int, table_oid: int, table_json: str) -> "StreamState":
+        """The state that a warehouse kept; until 0.1 its JSON was the columns alone."""
+        known = json.loads(table_json)
+        table = known if isinstance(known, dict) else {"published": "", "columns": known}
+        columns = tuple(map(Column.from_json, table["columns"]))
+        return cls(generation, SyncMode(mode), snapshot_lsn, table_oid, columns, table["published"])
 
 
 @dataclass(frozen=True)
@@ -51,25 +66,17 @@ class Ledger:
 
 
 def stream_rows(streams: Mapping[str, StreamState]) -> list[tuple[str, int, str, int, int, str]]:
-    """The streams as a warehouse keeps them: name and state, the columns as JSON."""
+    """The streams as a warehouse keeps them: name and state, what is known of the table as JSON."""
     return [
-        (
-            name, state.generation, state.mode.value, state.snapshot_lsn, state.table_oid,
-            json.dumps([column.as_json() for column in state.columns]),
-        )
+        (name, state.generation, state.mode.value, state.snapshot_lsn, state.table_oid, state.table_json())
         for name, state in sorted(streams.items())
-    ]  # fmt: skip
+    ]
 
 
 def ledger_of(position: Sequence[Any], streams: Iterable[Sequence[Any]]) -> Ledger:
     """The ledger of a position, whose fields stand in the order of ``Ledger`` and its identity, and ``stream_rows``."""
     system_identifier, database_oid, slot, lsn, sync_id, extracted_at, committed_at = position
-    states = {
-        name: StreamState(
-            generation, SyncMode(mode), snapshot_lsn, table_oid, tuple(map(Column.from_json, json.loads(columns)))
-        )
-        for name, generation, mode, snapshot_lsn, table_oid, columns in streams
-    }
+    states = {name: StreamState.of(*state) for name, *state in streams}
     identity = SourceIdentity(system_identifier, database_oid)
     return Ledger(identity, slot, lsn, sync_id, extracted_at, committed_at, states)
 

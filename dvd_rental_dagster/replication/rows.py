@@ -189,7 +189,7 @@ class Batch:
         new = self._blank(names, rows)
         new_rows = np.flatnonzero(has_new)
         self._read_tuples(position[new_rows], new_rows, new, names)
-        self._fill_from_old(old, new, names, has_new & (markers == _OLD))
+        self._fill_from_old(old, new, names, has_old & has_new)
         return self._assemble(indices, names, key, old, new, tags, has_old)
 
     @staticmethod
@@ -218,10 +218,10 @@ class Batch:
         return position
 
     @staticmethod
-    def _fill_from_old(old: dict[str, _Values], new: dict[str, _Values], names: list[str], full: Mask) -> None:
-        """Under REPLICA IDENTITY FULL the old row carries what the new one left out as unchanged."""
+    def _fill_from_old(old: dict[str, _Values], new: dict[str, _Values], names: list[str], both: Mask) -> None:
+        """The old row carries what the new one left out as unchanged: under REPLICA IDENTITY FULL all, else the key."""
         for name in names:
-            fill = full & (new[name].state == _UNCHANGED)
+            fill = both & (new[name].state == _UNCHANGED) & (old[name].state == _TEXT)
             if fill.any():
                 for target, source in (
                     (new[name].start, old[name].start),

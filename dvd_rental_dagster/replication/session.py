@@ -12,7 +12,7 @@ from psycopg import Connection, pq
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from dvd_rental_dagster.errors import SourceUnreachableError, one_line
+from dvd_rental_dagster.errors import SourceLockedError, SourceUnreachableError, one_line
 
 _SETTINGS = {
     "DateStyle": "ISO",
@@ -46,6 +46,9 @@ _LINK = {
     "gssencmode": "disable",
     "application_name": "dvd-rental",
 }
+LOCK_WAIT_SECONDS = 60
+"""How long a statement waits for a table that another session keeps to itself, such as in an ALTER TABLE."""
+
 RESUME = "Run it again: a sync goes on where it stopped."
 """What helps when a connection broke."""
 
@@ -97,12 +100,15 @@ class _Session(Connection[Any]):
 
         Raises:
             SourceUnreachableError: the connection broke, or the server is silent.
+            SourceLockedError: another session keeps what is asked for to itself.
         """
         try:
             return super().wait(self._bounded(gen), interval, timeout)
         except psycopg.OperationalError as error:
             if self.closed or ended_the_session(error.sqlstate):
                 raise broken(self.url, error) from error
+            if waited_for_a_lock(error.sqlstate):
+                raise locked(error) from error
             raise
         except SourceUnreachableError:
             self.close()  # a rollback would wait for the same answer
@@ -133,6 +139,11 @@ def pinned(url: str, **settings: str) -> str:
     return make_conninfo("", **{**_LINK, **parameters})
 
 
+def patient(url: str) -> str:
+    """As ``pinned``, with a bounded wait for tables that others keep to themselves."""
+    return pinned(url, lock_timeout=f"{LOCK_WAIT_SECONDS}s")
+
+
 def connect(url: str) -> Connection[Any]:
     """Open an ordinary session, every statement its own transaction.
 
@@ -141,7 +152,7 @@ def connect(url: str) -> Connection[Any]:
     Raises:
         SourceUnreachableError: no server answers, or it refuses the credentials.
     """
-    return _opened(url, pinned(url))
+    return _opened(url, patient(url))
 
 
 def connect_replication(url: str, **settings: str) -> Connection[Any]:
@@ -180,6 +191,19 @@ def _works(url: str, pid: int) -> bool:
 def ended_the_session(sqlstate: str | None) -> bool:
     """Whether an error is one of the connection, or of a server that shuts down (appendix A)."""
     return (sqlstate or "").startswith(("08", "57P"))
+
+
+def waited_for_a_lock(sqlstate: str | None) -> bool:
+    """Whether ``lock_timeout`` ended the wait (appendix A)."""
+    return sqlstate == "55P03"
+
+
+def locked(reason: object) -> SourceLockedError:
+    """The error for a table that cannot be had; the server does not say by whom it is held."""
+    return SourceLockedError(
+        f"Another session keeps a table of the source to itself ({one_line(reason)}); pg_locks tells which. Let it "
+        "end, or end it with select pg_terminate_backend(PID); then run it again."
+    )
 
 
 def unreachable(url: str, error: Exception) -> SourceUnreachableError:

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
-from dvd_rental_dagster.errors import PublicationError, SlotError, SnapshotError
+from dvd_rental_dagster.errors import SlotError, SnapshotError, SourceLockedError
 from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity
 from dvd_rental_dagster.replication.lsn import format_lsn, parse_lsn
 from dvd_rental_dagster.replication.session import connect_replication
@@ -24,6 +24,7 @@ IN_USE_WAIT_SECONDS = 5.0
 """How long a slot in use is waited for: the server takes a moment to notice that a killed sync is gone."""
 
 _LOOK_SECONDS = 0.05
+_LONGEST_NAME = 63
 _PREPARE = "Run dvd-rental source prepare."
 _RESYNC = "Load everything again with dvd-rental resync."
 
@@ -132,6 +133,7 @@ def check_slot(connection: Connection[Any], name: str, identity: SourceIdentity,
         )
     if ledger is not None:
         _check_continuity(slot, identity, ledger)
+        _check_log(flushed_lsn(connection), ledger)
     return slot
 
 
@@ -157,6 +159,15 @@ def _check_continuity(slot: Slot, identity: SourceIdentity, ledger: Ledger) -> N
             f"The warehouse was loaded through slot {ledger.slot}, and DVD_RENTAL_SLOT now names {slot.name}. "
             f"Name the old one, or: {_RESYNC}"
         )
+    check_place(slot, ledger)
+
+
+def check_place(slot: Slot, ledger: Ledger) -> None:
+    """Make sure that the slot still keeps everything that the ledger lacks.
+
+    Raises:
+        SlotError: it has let go of some.
+    """
     if slot.confirmed_flush_lsn is not None and slot.confirmed_flush_lsn > ledger.lsn:
         raise SlotError(
             f"Replication slot {slot.name} stands at {format_lsn(slot.confirmed_flush_lsn)}, beyond the warehouse's "
@@ -165,97 +176,12 @@ def _check_continuity(slot: Slot, identity: SourceIdentity, ledger: Ledger) -> N
         )
 
 
-def check_publication(connection: Connection[Any], publication: str, tables: set[tuple[str, str]]) -> None:
-    """Make sure that the publication holds every table, all of its rows, and every kind of change.
-
-    Raises:
-        PublicationError: the publication does not exist, lacks a table, or leaves changes out.
-    """
-    found = connection.execute(
-        "select pubinsert and pubupdate and pubdelete and pubtruncate, pubviaroot"
-        " from pg_catalog.pg_publication where pubname = %s",
-        (publication,),
-    ).fetchone()
-    if found is None:
-        raise PublicationError(f"The source has no publication {publication}. {_PREPARE}")
-    publishes_all_kinds, via_root = found
-    if not publishes_all_kinds:
-        raise PublicationError(
-            f"Publication {publication} leaves kinds of changes out, and the warehouse would differ. {_PREPARE} "
-            f"Or: alter publication {publication} set (publish = 'insert, update, delete, truncate')."
+def _check_log(flushed: int, ledger: Ledger) -> None:
+    if flushed < ledger.lsn:
+        raise SlotError(
+            f"The source's log ends at {format_lsn(flushed)}, before the warehouse's {format_lsn(ledger.lsn)}: the "
+            f"source was set back to an earlier state, and the warehouse holds what is no longer there. {_RESYNC}"
         )
-    if not via_root and (partitioned := _partitioned(connection, tables)):
-        raise PublicationError(
-            f"Publication {publication} tells the changes of {', '.join(partitioned)} under the partitions' names. "
-            f"Run: alter publication {publication} set (publish_via_partition_root = true)."
-        )
-    if misread := _misread_partitions(connection, tables):
-        raise PublicationError(
-            f"The log tells the old rows of {', '.join(misread)} in another form than their partitioned table "
-            f"announces, and they would be misread. {_PREPARE} Then load what they belong to again: dvd-rental resync."
-        )
-    if filtered := _filtered(connection, publication, tables):
-        raise PublicationError(
-            f"Publication {publication} filters the rows of {', '.join(filtered)}, and a full load would not. "
-            f"Publish the tables without a WHERE: alter publication {publication} set table …"
-        )
-    published = set(
-        connection.execute(
-            "select schemaname, tablename from pg_catalog.pg_publication_tables where pubname = %s", (publication,)
-        ).fetchall()
-    )
-    missing = sorted(f"{namespace}.{name}" for namespace, name in tables - published)
-    if missing:
-        raise PublicationError(f"Publication {publication} lacks {', '.join(missing)}. {_PREPARE}")
-
-
-def _partitioned(connection: Connection[Any], tables: set[tuple[str, str]]) -> list[str]:
-    rows = connection.execute(
-        "select namespace.nspname, class.relname from pg_catalog.pg_class as class"
-        " inner join pg_catalog.pg_namespace as namespace on class.relnamespace = namespace.oid"
-        " where class.relkind = 'p'"
-    ).fetchall()
-    return sorted(".".join(table) for table in rows if table in tables)
-
-
-def _misread_partitions(connection: Connection[Any], tables: set[tuple[str, str]]) -> list[str]:
-    """Partitions whose replica identity says less than that of the table, or other columns.
-
-    One that has none at all is no danger: there the source refuses updates and deletes.
-    """
-    rows = connection.execute(
-        """
-        select namespace.nspname, class.relname, part.oid::regclass::text
-        from pg_catalog.pg_class as class
-        inner join pg_catalog.pg_namespace as namespace on class.relnamespace = namespace.oid
-        cross join lateral pg_catalog.pg_partition_tree(class.oid) as tree
-        inner join pg_catalog.pg_class as part on tree.relid = part.oid
-        where
-            class.relkind = 'p'
-            and tree.isleaf
-            and part.relreplident <> class.relreplident
-            and (
-                part.relreplident = 'i'
-                or (
-                    part.relreplident = 'd'
-                    and exists (select 1 from pg_catalog.pg_index where indrelid = part.oid and indisprimary)
-                )
-            )
-        """
-    ).fetchall()
-    return sorted(part for namespace, name, part in rows if (namespace, name) in tables)
-
-
-def _filtered(connection: Connection[Any], publication: str, tables: set[tuple[str, str]]) -> list[str]:
-    """Tables with a row filter, which publications can have since PostgreSQL 15."""
-    if connection.info.server_version < 150000:  # noqa: PLR2004
-        return []
-    rows = connection.execute(
-        "select schemaname, tablename from pg_catalog.pg_publication_tables"
-        " where pubname = %s and rowfilter is not null",
-        (publication,),
-    ).fetchall()
-    return sorted(".".join(table) for table in rows if table in tables)
 
 
 @contextmanager
@@ -270,14 +196,15 @@ def exported_snapshot(url: str, connection: Connection[Any], slot: str) -> Itera
     """
     with closing(connect_replication(url, lock_timeout=f"{SNAPSHOT_WAIT_SECONDS}s")) as exporter:
         # A comparison holds one while the streams that every sync loads anew take another.
-        name = f"{slot}_snapshot_{exporter.info.backend_pid}"
+        suffix = f"_snapshot_{exporter.info.backend_pid}"
+        name = slot[: _LONGEST_NAME - len(suffix)] + suffix
         # Servers before 15 know only this form, and the later ones know it still.
         command = sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT").format(
             sql.Identifier(name)
         )
         try:
             row = exporter.execute(command).fetchone()
-        except psycopg.errors.LockNotAvailable as error:
+        except SourceLockedError as error:
             raise SnapshotError(
                 f"A snapshot waits for transactions that were open when it began: {_writers(connection)}. "
                 "Let them end, or end them with select pg_terminate_backend(PID); then run it again."

@@ -25,6 +25,11 @@ from dvd_rental_dagster.replication.timestamps import UnfitTimestampError, with_
 _SESSIONS = 2
 _RANGE_BLOCKS = 4096
 _TID_RANGE_SCANS_SINCE = 140000
+# The snapshot sees the catalog's row as it was; the function tells the file that is read now.
+_REWRITTEN = sql.SQL(
+    "select oid::int8 from pg_catalog.pg_class where relfilenode <> pg_catalog.pg_relation_filenode(oid)"
+    " and (oid = {0}::oid or oid in (select relid from pg_catalog.pg_partition_tree({0}::oid)))"
+)
 
 _CASTS: dict[Kind, str] = {
     Kind.SMALLINT: "int2",
@@ -81,8 +86,10 @@ class SnapshotReader:
 
         Raises:
             SourceUnreachableError: the connection broke.
-            StreamTableError: the server refused to read the table.
+            SourceLockedError: another session keeps the table to itself.
+            StreamTableError: the server refused to read the table, or it is not any more what the snapshot shows.
         """
+        self._hold(table)
         blocks = PackedColumns(table.columns).blocks if self._has_ranges(table) else 0
         conditions = iter(self._conditions(table, blocks or _RANGE_BLOCKS))
         read = _packed_batches if blocks else _batches
@@ -95,6 +102,24 @@ class SnapshotReader:
                 # Whoever reads the batches has seen an error of its own kind, which tells less.
                 if prefetch.failure is not None:
                     raise prefetch.failure
+
+    def _hold(self, table: Table) -> None:
+        """Keep the table as it is until the sessions end, and make sure that it still is what the snapshot shows.
+
+        One that was rewritten since shows no row that was there (PostgreSQL documentation, 13.6 "Caveats").
+        """
+        only = sql.SQL("" if table.partitioned else "only")
+        lock = sql.SQL("lock table {} {} in access share mode").format(only, sql.Identifier(*table.stream.source_table))
+        with _refusals(table):
+            for session in self._sessions:
+                session.execute(lock.as_string(None))
+            with self._sessions[0].rows(_REWRITTEN.format(table.oid).as_string(None)) as (_, batches):
+                is_rewritten = any(batch.num_rows for batch in batches)
+        if is_rewritten:
+            raise StreamTableError(
+                f"{table.stream.source_name} was rewritten or truncated after its snapshot was taken, which cannot be "
+                "read any more. Run it again."
+            )
 
     def _has_ranges(self, table: Table) -> bool:
         return not table.partitioned and self._source.info.server_version >= _TID_RANGE_SCANS_SINCE
@@ -154,9 +179,15 @@ def _selected(
     query = sql.SQL("select {} from {} {} where {}").format(
         values, sql.SQL("" if table.partitioned else "only"), sql.Identifier(*table.stream.source_table), condition
     )
+    with _refusals(table), session.rows(query.as_string(None)) as selected:
+        yield selected
+
+
+@contextmanager
+def _refusals(table: Table) -> Iterator[None]:
+    """Name the table that the server does not let us read, and the remedy."""
     try:
-        with session.rows(query.as_string(None)) as selected:
-            yield selected
+        yield
     except adbc.Error as error:
         raise StreamTableError(
             f"{table.stream.source_name} cannot be read: {one_line(error)}. Mend that, then run it again."

@@ -4,7 +4,7 @@ Streams that the warehouse does not hold yet are loaded first, all from one snap
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,14 +18,16 @@ from dvd_rental_dagster.replication.destinations import Destination
 from dvd_rental_dagster.replication.failpoint import FailPoint, reach
 from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity, Stamp, StreamState
 from dvd_rental_dagster.replication.log_reader import LogReader
+from dvd_rental_dagster.replication.publication import check_marks, check_publication, read_marks
 from dvd_rental_dagster.replication.report import StreamReport, SyncReport
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import (
-    check_publication,
+    check_place,
     check_slot,
     exported_snapshot,
     flushed_lsn,
     read_identity,
+    read_slot,
 )
 from dvd_rental_dagster.replication.snapshot import snapshot_reader
 from dvd_rental_dagster.replication.stream import open_stream
@@ -87,7 +89,9 @@ class _Sync:
         identity = read_identity(self.source)
         anew = ledger is None or all(stream.name in resync for stream in self.streams)
         check_slot(self.source, self.slot, identity, None if anew else ledger)
-        check_publication(self.source, self.publication, {stream.source_table for stream in self.streams})
+        tables = {stream.source_table for stream in self.streams}
+        check_publication(self.source, self.publication, tables)
+        marks = read_marks(self.source, self.publication, tables)
         last_extracted_at = ledger.extracted_at if ledger else 0
         stamp = Stamp(
             sync_id=(ledger.sync_id if ledger else 0) + 1,
@@ -99,9 +103,10 @@ class _Sync:
         due = [stream for stream in self.streams if self._is_due(stream, ledger, resync)]
         if ledger:
             self._check_tables(ledger, due)
+            ledger = self._marked(ledger, due, marks)
         self.destination.recover([stream.name for stream in due])
         if due:
-            ledger = self._load(due, None if anew else ledger, ledger, identity, stamp, report)
+            ledger = self._load(due, None if anew else ledger, ledger, identity, marks, stamp, report)
         assert ledger is not None  # noqa: S101  # without one every stream was due
         self._follow(ledger, stamp, report)
         return report
@@ -118,6 +123,13 @@ class _Sync:
             if stream not in due and oids.get(stream.source_table) != ledger.streams[stream.name].table_oid:
                 raise made_again(stream)
 
+    def _marked(self, ledger: Ledger, due: Sequence[Stream], marks: Mapping[tuple[str, str], str]) -> Ledger:
+        """The ledger, with the marks of those streams that go on."""
+        going_on = {stream.name: marks[stream.source_table] for stream in self.streams if stream not in due}
+        check_marks(self.publication, ledger, going_on)
+        marked = {name: replace(ledger.streams[name], published=mark) for name, mark in going_on.items()}
+        return replace(ledger, streams={**ledger.streams, **marked})
+
     @staticmethod
     def _is_due(stream: Stream, ledger: Ledger | None, resync: frozenset[str]) -> bool:
         """Whether the stream needs a full load."""
@@ -132,6 +144,7 @@ class _Sync:
         continued: Ledger | None,
         known: Ledger | None,
         identity: SourceIdentity,
+        marks: Mapping[tuple[str, str], str],
         stamp: Stamp,
         report: SyncReport,
     ) -> Ledger:
@@ -147,7 +160,8 @@ class _Sync:
                     table = read_table(self.source, types, stream, self.publication)
                     before = states.get(stream.name)
                     generation = before.generation + 1 if before else 0
-                    state = StreamState(generation, stream.mode, snapshot.lsn, table.oid, table.columns)
+                    mark = marks[stream.source_table]
+                    state = StreamState(generation, stream.mode, snapshot.lsn, table.oid, table.columns, mark)
                     with reader.rows(table) as rows:
                         mode = before.mode if before else None
                         loaded = self.destination.load(table, state, mode, rows, snapshot.floor_lsn)
@@ -181,6 +195,9 @@ class _Sync:
             for stream in self.streams
         }
         with open_stream(self.source_url, self.slot, self.publication, ledger.lsn) as stream:
+            held = read_slot(self.source, self.slot)  # ours alone from here on; until now another could have read it
+            assert held is not None  # noqa: S101  # it is being read
+            check_place(held, ledger)
             worker = Worker(stream.keep_alive)
             applier = Applier(self.destination, ledger, stamp, tables, report, self.source)
             try:

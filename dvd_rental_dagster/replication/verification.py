@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from dvd_rental_dagster.catalog import Stream, SyncMode
-from dvd_rental_dagster.errors import LedgerError
+from dvd_rental_dagster.errors import LedgerError, WarehouseBusyError
 from dvd_rental_dagster.progress import Progress, silent
 from dvd_rental_dagster.replication.column import TypeCatalog
 from dvd_rental_dagster.replication.destinations import Checksum, Destination
@@ -86,6 +86,7 @@ def verify(
 
     Raises:
         LedgerError: nothing was loaded yet.
+        WarehouseBusyError: another process writes to the warehouse, or wrote to it meanwhile.
         SnapshotError: no snapshot can be taken now.
         ReplicationError: the log cannot be read up to the snapshot.
         SourceUnreachableError: the source cannot be reached.
@@ -111,6 +112,11 @@ def verify(
         )
         with destination, snapshot_reader(source_url, source, snapshot.name) as reader:
             ledger = destination.read_ledger() or ledger
+            if ledger.lsn != snapshot.lsn:
+                raise WarehouseBusyError(
+                    "Another sync took the warehouse further than the snapshot that it was to be compared with. Let it "
+                    "end, then verify again."
+                )
             types = TypeCatalog(source)
             comparisons, obstacles = [], {}
             for number, stream in enumerate(compared):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import psycopg
@@ -23,6 +24,7 @@ from dvd_rental_dagster.errors import (
     WarehouseBusyError,
     WarehouseError,
 )
+from dvd_rental_dagster.replication import SyncReport, sync, verification
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
 from dvd_rental_dagster.replication.verification import verify
 
@@ -59,6 +61,61 @@ def test_a_missing_publication_is_named(replica: Replica) -> None:
     replica.execute(f"drop publication {PUBLICATION}")
     with pytest.raises(PublicationError, match=PUBLICATION):
         replica.sync()
+
+
+@pytest.mark.parametrize(
+    "cycle",
+    [
+        ("alter publication only_tables drop table item", "{}", "alter publication only_tables add table item"),
+        ("drop publication only_tables", "{}", "create publication only_tables for table item, place, empty"),
+        (
+            "alter publication only_tables set (publish = 'insert')",
+            "{}",
+            "alter publication only_tables set (publish = 'insert, update, delete, truncate')",
+        ),
+    ],
+)
+def test_a_publication_that_left_a_table_out_for_a_while_is_no_silent_gap(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch, cycle: tuple[str, ...]
+) -> None:
+    replica.execute("create publication only_tables for table item, place, empty")
+    monkeypatch.setattr("replica.PUBLICATION", "only_tables")
+    replica.sync(resync=["item", "place", "empty"])
+    replica.execute(*(statement.format("update item set name = 'unseen' where id = 1") for statement in cycle))
+    with pytest.raises(PublicationError, match=r"changed for (empty, )?item.*dvd-rental resync (empty )?item"):
+        replica.sync()
+    replica.sync(resync=["item", "place", "empty"])
+    replica.assert_equal()
+
+
+def test_a_publication_takes_further_tables_without_a_word(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    replica.execute("create publication only_tables for table item, place, empty", "create table further (id integer)")
+    monkeypatch.setattr("replica.PUBLICATION", "only_tables")
+    replica.sync(resync=["item", "place", "empty"])
+    replica.execute("alter publication only_tables add table further", "update item set name = 'seen' where id = 1")
+    replica.sync()
+    replica.assert_equal()
+
+
+def test_a_source_set_back_to_an_earlier_state_is_never_followed(replica: Replica) -> None:
+    with duckdb.connect(replica.warehouse) as warehouse:
+        warehouse.execute("update ledger.position set lsn = lsn + 1_000_000_000")
+    with pytest.raises(SlotError, match=r"log ends at .*, before the warehouse's .*dvd-rental resync"):
+        replica.sync()
+
+
+def test_changes_that_somebody_takes_during_a_load_are_no_silent_gap(replica: Replica) -> None:
+    def take(what: str, done: int, total: int | None) -> None:
+        del done, total
+        if what == "Loading place":
+            replica.execute(
+                "update item set name = 'taken' where id = 1",
+                f"select count(*) from pg_logical_slot_get_binary_changes('{replica.slot}', null, null,"
+                " 'proto_version', '1', 'publication_names', 'everything')",
+            )
+
+    with pytest.raises(SlotError, match="read by someone else"):
+        replica.sync(resync=["place"], progress=take)
 
 
 def test_a_missing_table_is_named(replica: Replica) -> None:
@@ -141,6 +198,20 @@ def test_verify_shows_the_keys_that_somebody_changed_by_hand(replica: Replica) -
     item = next(comparison for comparison in verification.comparisons if comparison.stream == "item")
     assert not verification.equal
     assert (item.source_rows, item.warehouse_rows, item.differing_keys) == (20, 19, ((3,), (4,)))
+
+
+def test_verify_refuses_a_warehouse_that_another_sync_took_further(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sync_twice(*place: Any, **options: Any) -> SyncReport:
+        report = sync(*place, **options)
+        replica.execute("update item set name = 'later' where id = 1")
+        replica.sync()
+        return report
+
+    monkeypatch.setattr(verification, "sync", sync_twice)
+    with pytest.raises(WarehouseBusyError, match="verify again"):
+        replica.assert_equal()
 
 
 def test_verify_compares_at_one_place_while_a_writer_goes_on(replica: Replica) -> None:

@@ -139,6 +139,31 @@ def test_an_identity_that_changes_between_full_and_default_makes_no_difference(m
     replica.assert_equal()
 
 
+@pytest.mark.parametrize("key", [("code",), ("id", "code")])
+def test_a_long_key_that_an_update_leaves_as_it_is_stays(make_replica: MakeReplica, key: tuple[str, ...]) -> None:
+    replica = make_replica(
+        f"""
+        create table word (id integer, code text, note text, primary key ({", ".join(key)}));
+        alter table word alter column code set storage external;
+        """,
+        (Stream("word", key),),
+    )
+    long_code = "(select string_agg(md5((i * {0})::text), '') from generate_series(1, 78) as i)"
+    replica.execute(*(f"insert into word values ({i}, {long_code.format(i)}, 'first')" for i in (1, 2, 3)))
+    replica.sync()
+    replica.execute(
+        "update word set note = 'second' where id < 3",
+        f"update word set code = {long_code.format(4)} where id = 2",
+        "delete from word where id = 3",
+    )
+    replica.sync()
+    replica.assert_equal()
+    assert replica.rows("select id, note, length(code) from raw.word order by id") == [
+        (1, "second", 2496),
+        (2, "second", 2496),
+    ]
+
+
 def test_equal_rows_of_a_table_without_a_key_come_and_go_by_their_number(make_replica: MakeReplica) -> None:
     replica = make_replica(BAG, (BAG_STREAM,))
     replica.execute("insert into bag values (1, 'a'), (1, 'a'), (1, 'a'), (null, null), (null, null), (2, 'b')")

@@ -13,8 +13,8 @@ import pytest
 from replica import Replica
 
 from dvd_rental_dagster.catalog import Stream
-from dvd_rental_dagster.errors import SlotError, StreamTableError
-from dvd_rental_dagster.replication import snapshot
+from dvd_rental_dagster.errors import SlotError, SourceLockedError, StreamTableError
+from dvd_rental_dagster.replication import session, snapshot
 from dvd_rental_dagster.replication.packed_columns import PackedColumns
 
 STREAM_NAMES = ("item", "place", "empty")
@@ -124,6 +124,44 @@ def test_a_table_altered_after_the_snapshot_was_taken_and_before_it_is_read(
     replica.sync(resync=STREAM_NAMES, progress=alter)
     assert altered
     replica.sync()
+    replica.assert_equal()
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["alter table place alter column y type bigint", "alter table place add column r float default random()"],
+)
+def test_a_table_rewritten_after_the_snapshot_was_taken_is_refused_and_not_taken_as_empty(
+    replica: Replica, change: str
+) -> None:
+    def rewrite(what: str, done: int, total: int | None) -> None:
+        del done, total
+        if what == "Loading item":
+            replica.execute(change)
+
+    before = replica.rows("select * from raw.place order by x")
+    with pytest.raises(StreamTableError, match=r"public\.place was rewritten .* Run it again"):
+        replica.sync(resync=STREAM_NAMES, progress=rewrite)
+    assert replica.rows("select * from raw.place order by x") == before
+    replica.sync(resync=STREAM_NAMES)
+    replica.assert_equal()
+
+
+def test_a_table_that_another_session_keeps_to_itself_ends_the_wait(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "LOCK_WAIT_SECONDS", 1)
+    with psycopg.connect(replica.url) as other:
+
+        def hold(what: str, done: int, total: int | None) -> None:
+            del done, total
+            if what == "Loading item":
+                other.execute("lock table place in access exclusive mode")
+
+        with pytest.raises(SourceLockedError, match=r"keeps a table.*pg_terminate_backend"):
+            replica.sync(resync=STREAM_NAMES, progress=hold)
+        other.rollback()
+    replica.sync(resync=STREAM_NAMES)
     replica.assert_equal()
 
 

@@ -98,7 +98,7 @@ class StreamTables:
         same = f"over (partition by {', '.join(self.columns)})"
         newest = (
             f"row_number() over (partition by {', '.join(self.columns)}, _ab_cdc_deleted_at is null"
-            " order by _ab_cdc_lsn desc)"
+            " order by _airbyte_generation_id desc, _ab_cdc_lsn desc)"
         )
         return (
             f"(select * from {schema}.{self.name} qualify _ab_cdc_deleted_at is null and {newest}"
@@ -112,7 +112,7 @@ class StreamTables:
 
     def _last_versions(self, schema: str) -> str:
         key = ", ".join(quoted(part) for part in self.table.key)
-        last = f"row_number() over (partition by {key} order by _ab_cdc_lsn desc) = 1"
+        last = f"row_number() over (partition by {key} order by _airbyte_generation_id desc, _ab_cdc_lsn desc) = 1"
         return f"(select * from {schema}.{self.name} qualify {last})"
 
     def insert(self, schema: str, rows: str, given_rows: pa.Table | pa.RecordBatchReader | None = None) -> int:

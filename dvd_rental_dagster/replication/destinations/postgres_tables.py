@@ -158,7 +158,7 @@ class PostgresTables:
             )
         return sql.SQL(
             "(select * from (select *, row_number() over (partition by {row}, _ab_cdc_deleted_at is null"
-            " order by _ab_cdc_lsn desc) as _airbyte_newest,"
+            " order by _airbyte_generation_id desc, _ab_cdc_lsn desc) as _airbyte_newest,"
             " 2 * count(*) filter (where _ab_cdc_deleted_at is null) over (partition by {row})"
             " - count(*) over (partition by {row}) as _airbyte_there from {versions}) as versions"
             " where _ab_cdc_deleted_at is null and _airbyte_newest <= _airbyte_there)"
@@ -169,9 +169,10 @@ class PostgresTables:
         return self._last_versions("raw") if self.appends else self.raw
 
     def _last_versions(self, schema: str) -> sql.Composed:
-        return sql.SQL("(select distinct on ({key}) * from {versions} order by {key}, _ab_cdc_lsn desc)").format(
-            key=self.key, versions=self.relation(schema)
-        )
+        return sql.SQL(
+            "(select distinct on ({key}) * from {versions}"
+            " order by {key}, _airbyte_generation_id desc, _ab_cdc_lsn desc)"
+        ).format(key=self.key, versions=self.relation(schema))
 
     def insert(self, schema: str, rows: str, **parts: sql.Composable) -> int:
         """Insert the rows of a query, and return their number."""

@@ -178,7 +178,8 @@ class SnowflakeTables:
         row = identity(self.wanted, self.held(schema))
         return (
             f"(select * from {self.relation(schema)} qualify _AB_CDC_DELETED_AT is null"
-            f" and row_number() over (partition by {row}, _AB_CDC_DELETED_AT is null order by _AB_CDC_LSN desc)"
+            f" and row_number() over (partition by {row}, _AB_CDC_DELETED_AT is null"
+            " order by _AIRBYTE_GENERATION_ID desc, _AB_CDC_LSN desc)"
             f" <= sum(iff(_AB_CDC_DELETED_AT is null, 1, -1)) over (partition by {row}))"
         )
 
@@ -193,7 +194,7 @@ class SnowflakeTables:
     def _last_versions(self, schema: str) -> str:
         return (
             f"(select * from {self.relation(schema)} qualify row_number() over"
-            f" (partition by {listed(self.key)} order by _AB_CDC_LSN desc) = 1)"
+            f" (partition by {listed(self.key)} order by _AIRBYTE_GENERATION_ID desc, _AB_CDC_LSN desc) = 1)"
         )
 
     def _define(self, schema: str, name: str, columns: Mapping[str, str]) -> None:
