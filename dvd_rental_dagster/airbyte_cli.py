@@ -82,12 +82,12 @@ def destroy(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fa
     from dvd_rental_dagster.airbyte.provisioning import destroy as delete  # noqa: PLC0415
     from dvd_rental_dagster.airbyte.provisioning import present  # noqa: PLC0415
     from dvd_rental_dagster.airbyte.server import chosen_server  # noqa: PLC0415
-    from dvd_rental_dagster.airbyte.wanted import history_name, raw_name  # noqa: PLC0415
+    from dvd_rental_dagster.airbyte.wanted import our_names  # noqa: PLC0415
 
     settings = load_settings()
     with chosen_server(settings.airbyte).client() as client:
         inventory = Inventory(client, settings.airbyte.workspace_id)
-        steps = present(inventory, (raw_name(settings), history_name(settings)))
+        steps = present(inventory, our_names(settings))
         if not steps:
             out.print("There is nothing of ours on the server.")
             return
