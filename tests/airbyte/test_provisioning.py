@@ -72,6 +72,14 @@ def test_snowflake_gets_the_current_state_and_every_version_through_slots_of_the
     assert destination["number_data_type"] == "NUMBER(38,9)"
 
 
+@pytest.mark.parametrize(("chosen", "role"), [(None, "DVD_RENTALS_LOADER"), ("THE_LOADERS", "THE_LOADERS")])
+def test_snowflake_is_written_to_under_the_role_that_loads(
+    client: AirbyteClient, wanted_settings: Callable[..., Settings], chosen: str | None, role: str
+) -> None:
+    settings = wanted_settings().model_copy(update={"snowflake_loader_role": chosen})
+    assert provisioning(client, settings, URL).wanted.destination.configuration["role"] == role
+
+
 def test_local_json_appends_every_version_by_one_connection(provision: Provision, fake: Fake) -> None:
     provision(destination=AirbyteDestination.LOCAL_JSON).apply(silent)
     assert fake.only("destinations", "dvd_rental")["definitionId"] == LOCAL_JSON
