@@ -16,6 +16,8 @@ from dagster import (
     build_asset_context,
     build_init_resource_context,
 )
+from dagster._core.remote_representation.external_data import RepositorySnap
+from dagster._serdes import serialize_value
 from fake import CLIENT_ID, CLIENT_SECRET
 from pipeline import Pipeline
 from pydantic import SecretStr
@@ -100,6 +102,16 @@ def test_a_resource_without_a_limit_waits_for_as_long_as_a_sync_takes(monkeypatc
     choose(monkeypatch)
     made = workspace().model_copy(update={"poll_timeout": None})
     assert read_back(made).sync_limit_seconds == math.inf
+
+
+@pytest.mark.usefixtures("settings")
+def test_nothing_that_the_definitions_tell_dagster_holds_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose(monkeypatch, CLIENT_ID=CLIENT_ID, CLIENT_SECRET=CLIENT_SECRET)
+    chosen = load_settings()
+    defined = Definitions(assets=[ingestion_assets(chosen)], resources=resources(chosen))
+    told = serialize_value(RepositorySnap.from_def(defined.get_repository_def()))
+    assert "DVD_RENTAL_AIRBYTE_*" in told
+    assert CLIENT_SECRET not in told
 
 
 def test_the_streams_speak_to_the_server_of_the_resource_wherever_the_settings_point(
