@@ -35,6 +35,8 @@ from dvd_rental_dagster.errors import AirbyteAnswerError, AirbyteError, AirbyteU
 _PAGE = 100
 """The most that the API gives at once."""
 
+_LOOK_FIRST = "look with dvd-rental airbyte plan before making it again"
+
 _log = logging.getLogger(__name__)
 
 
@@ -175,7 +177,13 @@ class AirbyteClient:
         self._repeat(_Request("DELETE", path))
 
     def create(
-        self, path: str, body: Mapping[str, Any], look: Callable[[], dict[str, Any] | None], *, slow: bool = False
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        look: Callable[[], dict[str, Any] | None],
+        *,
+        slow: bool = False,
+        remedy: str = _LOOK_FIRST,
     ) -> dict[str, Any]:
         """Make something, once.
 
@@ -184,6 +192,7 @@ class AirbyteClient:
             body: what to make.
             look: finds what the request makes, None while it is not there; asked whenever an answer was lost.
             slow: the server looks into the source for it, which takes minutes.
+            remedy: what to do when it stays uncertain whether it was made.
 
         Raises:
             AirbyteUncertainError: the server can still be at work on it, and it was not found in time.
@@ -205,9 +214,7 @@ class AirbyteClient:
         error = self._error(outcome, request)
         if was_not_done(outcome):
             raise error
-        raise AirbyteUncertainError(
-            f"{error} It may have been made all the same: look with dvd-rental airbyte plan before making it again."
-        )
+        raise AirbyteUncertainError(f"{error} It may have been made all the same: {remedy}.")
 
     def _token(self, who: Application) -> Token:
         body = {"client_id": who.client_id, "client_secret": who.client_secret, "grant-type": "client_credentials"}

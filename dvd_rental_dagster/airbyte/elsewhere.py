@@ -24,7 +24,7 @@ class Arrival:
 def arrivals_since(settings: Settings, seen: Mapping[str, int]) -> list[Arrival]:
     """The syncs of each layer behind the one seen last, the oldest first; where none was seen, only the newest success.
 
-    A sync that still goes on, and what came behind it, is left for later.
+    A sync that still goes on is left for later, unless a newer one has ended.
 
     Raises:
         ProvisioningError: a connection is not on the server.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeGuard
 
 from dvd_rental_dagster.airbyte.answer import Job, Jobs, read
 from dvd_rental_dagster.airbyte.client import AirbyteClient
@@ -20,6 +20,8 @@ from dvd_rental_dagster.errors import (
     JobOverdueError,
     JobVanishedError,
 )
+
+_RUN_AGAIN = "run again, a sync that began is then joined"
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +54,24 @@ class Sync:
     joined: bool
 
 
+@dataclass
+class _Start:
+    """How far the start of a sync came, also when it is interrupted.
+
+    ``last``: a request of ours may have begun a sync newer than this one; None while certainly none has.
+    """
+
+    job: Job | None = None
+    joined: bool = False
+    last: int | None = None
+    lost: bool = False
+    """An answer to a request of ours was lost."""
+
+    def may_have_begun(self, job: Job | None) -> TypeGuard[Job]:
+        """Whether the job can be what our request began."""
+        return job is not None and self.last is not None and job.job_id > self.last
+
+
 class Syncs:
     """The syncs of one connection."""
 
@@ -74,23 +94,23 @@ class Syncs:
             AirbyteError: the server does not answer.
         """
         moved = source_moved()
-        job, joined = self._start()
+        start = _Start()
         try:
-            job = self._await(job, heard)
+            job = self._await(self._start(start), heard)
         except JobOverdueError:
-            self._cancel_if_live(job, joined=joined)
+            self._cancel(start)
             raise
         except AirbyteError:
             raise
         except BaseException:  # whatever interrupts: Ctrl-C, or the end of a run that this one belongs to
-            self._cancel_if_live(job, joined=joined)
+            self._cancel(start)
             raise
-        if moved and not joined and not job.bytes_synced and not job.rows_synced:
+        if moved and not start.joined and not job.bytes_synced and not job.rows_synced:
             raise JobEmptyError(
                 f"Airbyte says that job {job.job_id} succeeded, but it moved nothing although changes waited in the "
                 "source. Look into the job's log in Airbyte: the slot may be another's, or the job may never have run."
             )
-        return Sync(job.job_id, job.bytes_synced or 0, job.rows_synced or 0, joined)
+        return Sync(job.job_id, job.bytes_synced or 0, job.rows_synced or 0, start.joined)
 
     def newest(self) -> Job | None:
         """The newest sync, whatever its status.
@@ -109,36 +129,48 @@ class Syncs:
         return next((job for job in self._newest() if job.status == "succeeded"), None)
 
     def ended_since(self, job_id: int) -> list[Job]:
-        """The syncs behind this one up to the first that still goes on, the oldest first.
+        """The syncs behind this one that have ended, the oldest first.
+
+        One that goes on although a newer one has ended is passed over: it may never end.
 
         Raises:
             AirbyteError: the server does not tell.
         """
         rows = self._client.pages("/jobs", self._query())
         jobs = takewhile(lambda job: job.job_id > job_id, (read(Job, row) for row in rows))
-        return list(takewhile(lambda job: job.has_ended, sorted(jobs, key=lambda job: job.job_id)))
+        return sorted((job for job in jobs if job.has_ended), key=lambda job: job.job_id)
 
-    def _start(self) -> tuple[Job, bool]:
-        """The job to wait for, and whether somebody else had started it."""
+    def _start(self, start: _Start) -> Job:
+        """The job to wait for: ours, or one that somebody else had started."""
         for attempt in range(self._client.backoff.attempts):
-            jobs = self._newest()
-            live = next((job for job in jobs if not job.has_ended), None)
-            if live is not None:
-                _log.info("Joining job %d of Airbyte, which is %s.", live.job_id, live.status)
-                return live, True
-            last = max((job.job_id for job in jobs), default=0)
+            newest = self.newest()
+            if start.may_have_begun(newest):
+                start.job = newest
+                return newest
+            if newest is not None and not newest.has_ended:
+                _log.info("Joining job %d of Airbyte, which is %s.", newest.job_id, newest.status)
+                start.job, start.joined = newest, True
+                return newest
+            start.last = newest.job_id if newest is not None else 0
             body = {"connectionId": self.connection_id, "jobType": "sync"}
             try:
-                return read(Job, self._client.create("/jobs", body, partial(self._started, last))), False
+                made = self._client.create("/jobs", body, partial(self._started, start), remedy=_RUN_AGAIN)
             except AirbyteConflictError as error:
-                # A sync that began since we looked is joined; a clear or a refresh is waited for.
+                # A sync that began since we looked is joined, and is ours where an answer to us was lost; a clear or a
+                # refresh is waited for.
                 refusal = error
+                start.last = start.last if start.lost else None
+            else:
+                start.job = read(Job, made)
+                return start.job
             self._client.clock.sleep(self._client.backoff.seconds(attempt, self._client.clock))
         raise refusal
 
-    def _started(self, last: int) -> dict[str, Any] | None:
-        """The sync that our lost request began: newer than the last one before it."""
-        return next((job.model_dump(by_alias=True) for job in self._newest() if job.job_id > last), None)
+    def _started(self, start: _Start) -> dict[str, Any] | None:
+        """The sync that our lost request began."""
+        start.lost = True
+        newest = self.newest()
+        return newest.model_dump(by_alias=True) if start.may_have_begun(newest) else None
 
     def _newest(self) -> list[Job]:
         """The latest syncs, the newest first; one page of them, for a connection can have thousands."""
@@ -178,16 +210,32 @@ class Syncs:
                 f"See whether the connection is still there: dvd-rental airbyte plan. {error}"
             ) from error
 
-    def _cancel_if_live(self, job: Job, *, joined: bool) -> None:
+    def _cancel(self, start: _Start) -> None:
         """Cancel the job if it is ours, goes on, and the settings say so; a job that ended is left alone."""
-        if not self._waiting.cancel or joined:
+        if not self._waiting.cancel or start.joined:
             return
+        name = "The sync that was being started" if start.job is None else f"Job {start.job.job_id} of Airbyte"
         try:
-            if not self._look(job.job_id).has_ended:
+            job = start.job or self._found(start)
+            if job is not None and not self._look(job.job_id).has_ended:
                 self._client.delete(f"/jobs/{job.job_id}")
                 _log.info("Cancelled job %d of Airbyte.", job.job_id)
         except AirbyteError as error:  # what interrupted us is what has to be told
-            _log.warning("Job %d of Airbyte was not cancelled: %s", job.job_id, error)
+            _log.warning("%s was not cancelled: %s", name, error)
+
+    def _found(self, start: _Start) -> Job | None:
+        """The job of a start that was interrupted; looked for several times, for the server can still be at work."""
+        if start.last is None:
+            return None
+        _log.info("Looking for the sync that was being started.")
+        for attempt in range(self._client.backoff.attempts):
+            if attempt:
+                self._client.clock.sleep(self._client.backoff.seconds(attempt - 1, self._client.clock))
+            newest = self.newest()
+            if start.may_have_begun(newest):
+                return newest
+        _log.warning("No sync was found to cancel; one that begins after all goes on, and the next run joins it.")
+        return None
 
 
 def _check(job: Job) -> None:

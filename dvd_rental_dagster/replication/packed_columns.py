@@ -5,6 +5,7 @@ whose values are few bytes each, such as those of facts: of fixed width in their
 54.7 "Message Formats", and the types' send functions), or decimals, as text.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +16,12 @@ from psycopg import sql
 
 from dvd_rental_dagster.replication.column import Column, Kind
 from dvd_rental_dagster.replication.pgoutput import POSTGRES_EPOCH_MICROSECONDS
-from dvd_rental_dagster.replication.table import Table
 
 _BETWEEN = ","
+_RANGE_BYTES = 4 << 20
+_FEWEST_BLOCKS = 64
+_ROWS_OF_A_BLOCK = 291
+"""The most that a block of eight kilobytes holds, each of 28 bytes; nulls take no more."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,16 @@ class PackedColumns:
     columns: tuple[Column, ...]
     nullable: frozenset[str] = frozenset()
 
-    @staticmethod
-    def fit(table: Table) -> bool:
-        """Whether every column of the table can be packed."""
-        return all(column.kind in _FORMS or column.kind is Kind.DECIMAL for column in table.columns)
+    @property
+    def blocks(self) -> int:
+        """How many blocks a range may have, so that it is never more than a few megabytes; zero when rows are wide.
+
+        Then, or when a column is of another kind, the rows are not for packing.
+        """
+        if not all(column.kind in _FORMS or column.kind is Kind.DECIMAL for column in self.columns):
+            return 0
+        blocks = _RANGE_BYTES // (_ROWS_OF_A_BLOCK * sum(map(_bytes_of_a_value, self.columns)))
+        return blocks if blocks >= _FEWEST_BLOCKS else 0
 
     @property
     def schema(self) -> pa.Schema:
@@ -78,10 +88,11 @@ class PackedColumns:
         )
 
     def select_list(self) -> sql.Composable:
-        """What makes the one row of a range: the number of rows, then every column's nulls and values."""
+        """What makes the one row of a range: the number of rows, then every column's nulls, if any, and values."""
         parts: list[sql.Composable] = [sql.SQL("count(*)")]
         for column in self.columns:
-            parts += [self._nulls(column), self._values(column)]
+            parts += [self._nulls(column)] if column.name in self.nullable else []
+            parts += [self._values(column)]
         return sql.SQL(", ").join(parts)
 
     def rows(self, packed: pa.RecordBatch) -> pa.RecordBatch:
@@ -91,18 +102,13 @@ class PackedColumns:
             UnexpectedNullsError: there are nulls where there is no room for them.
         """
         count = packed.column(0)[0].as_py()
-        fields = [packed.column(index) for index in range(1, packed.num_columns)]
-        arrays = {
-            column.name: self._array(column, nulls, values)
-            for column, nulls, values in zip(self.columns, fields[::2], fields[1::2], strict=True)
-        }
+        fields = iter(packed.columns[1:])
+        arrays = {column.name: self._array(column, fields) for column in self.columns}
         if short := [name for name, array in arrays.items() if len(array) != count]:
             raise UnexpectedNullsError(frozenset(short))
         return pa.RecordBatch.from_arrays(list(arrays.values()), schema=self.schema)
 
     def _nulls(self, column: Column) -> sql.Composable:
-        if column.name not in self.nullable:
-            return sql.SQL("null::bytea")
         return sql.SQL("string_agg(boolsend({} is null), ''::bytea)").format(sql.Identifier(column.name))
 
     def _values(self, column: Column) -> sql.Composable:
@@ -118,9 +124,10 @@ class PackedColumns:
             value = sql.SQL("coalesce({}, {})").format(value, nothing)
         return sql.SQL("string_agg({}, {})").format(value, between)
 
-    def _array(self, column: Column, nulls: pa.Array, values: pa.Array) -> pa.Array:
-        """The column's values, but for the nulls for which there is no room."""
-        mask = _bytes(nulls, "?") if column.name in self.nullable else None
+    def _array(self, column: Column, fields: Iterator[pa.Array]) -> pa.Array:
+        """The column's values from the next fields, but for the nulls for which there is no room."""
+        mask = _bytes(next(fields), "?") if column.name in self.nullable else None
+        values = next(fields)
         form = _FORMS.get(column.kind)
         if form is None:
             texts = pc.split_pattern(values, _BETWEEN).flatten()
@@ -131,6 +138,12 @@ class PackedColumns:
             moved = native + POSTGRES_EPOCH_MICROSECONDS  # past the end of 64 bits it starts anew, as with ADBC
             return pa.array(moved, mask=mask).view(form.arrow)
         return pa.array(native, form.arrow, mask=mask)
+
+
+def _bytes_of_a_value(column: Column) -> int:
+    """Of a value and its null, at most; a decimal's text has a sign, a point and a comma behind it."""
+    form = _FORMS.get(column.kind)
+    return 1 + (form.width if form else column.precision + 4)
 
 
 def _bytes(value: pa.Array, sent: str) -> npt.NDArray[np.generic]:

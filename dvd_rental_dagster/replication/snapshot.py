@@ -24,7 +24,6 @@ from dvd_rental_dagster.replication.timestamps import UnfitTimestampError, with_
 
 _SESSIONS = 2
 _RANGE_BLOCKS = 4096
-_PACKED_BLOCKS = 1024
 _TID_RANGE_SCANS_SINCE = 140000
 
 _CASTS: dict[Kind, str] = {
@@ -84,9 +83,9 @@ class SnapshotReader:
             SourceUnreachableError: the connection broke.
             StreamTableError: the server refused to read the table.
         """
-        is_packed = self._has_ranges(table) and PackedColumns.fit(table)
-        conditions = iter(self._conditions(table, _PACKED_BLOCKS if is_packed else _RANGE_BLOCKS))
-        read = _packed_batches if is_packed else _batches
+        blocks = PackedColumns(table.columns).blocks if self._has_ranges(table) else 0
+        conditions = iter(self._conditions(table, blocks or _RANGE_BLOCKS))
+        read = _packed_batches if blocks else _batches
         with closing(Prefetch([read(session, table, conditions) for session in self._sessions])) as prefetch:
             first = next(prefetch)
             batches = pa.RecordBatchReader.from_batches(first.schema, chain([first], prefetch))

@@ -103,6 +103,10 @@ class Fake:
         """Let the next requests of this kind end so; ``path`` is the beginning of theirs."""
         self._faults.append(_Fault(method, path, what, times))
 
+    def heal(self) -> None:
+        """Let nothing more go wrong."""
+        self._faults.clear()
+
     def expire_tokens(self) -> None:
         self.good_tokens.clear()
 
@@ -145,16 +149,17 @@ class Fake:
             path = url.path.removeprefix(PREFIX)
             query = {name: values[0] for name, values in parse_qs(url.query).items()}
             self.requests.append((method, path, json.loads(body) if body else None))
-            anonymous = path == "/applications/token"
+            unknown = path == "/api/v1/jobs/get"
+            if not unknown:  # to the contract
+                scheme = headers.get("Authorization", "").partition(" ")[0]
+                self.violations += self.contract.violations(method, path, tuple(sorted(query.items())), scheme, body)
             fault = self._fault(method, path)
             if fault is not None and not fault.after:
                 return fault
-            if not anonymous and not self._is_welcome(headers.get("Authorization")):
+            if path != "/applications/token" and not self._is_welcome(headers.get("Authorization")):
                 return Answer(401, {"errorId": str(uuid.uuid4())})
-            if path == "/api/v1/jobs/get":
+            if unknown:
                 return self._job_info(json.loads(body or b"{}")) if fault is None else fault
-            scheme = headers.get("Authorization", "").partition(" ")[0]
-            self.violations += self.contract.violations(method, path, tuple(sorted(query.items())), scheme, body)
             try:
                 done = self._route(method, path, query, json.loads(body) if body else {})
             except ProblemError as problem:
@@ -248,10 +253,8 @@ class Fake:
 
     def _jobs(self, method: str, id_: int | None, query: dict[str, str], body: dict[str, Any]) -> Answer:
         if method == "POST":
-            running = [job for job in self.jobs if job["connectionId"] == body["connectionId"] and status(job) in LIVE]
-            if running:
-                message = f"A sync is already running for: {body['connectionId']}"
-                raise ProblemError(409, "try-again-later", message)
+            if any(job["connectionId"] == body["connectionId"] and status(job) in LIVE for job in self.jobs):
+                raise ProblemError(409, "try-again-later", f"A sync is already running for: {body['connectionId']}")
             return Answer(
                 200, shown_job(self.job(self.add_job(body["connectionId"], self.next_statuses, body["jobType"])))
             )

@@ -13,7 +13,7 @@ from dvd_rental_dagster.airbyte.client import AirbyteClient
 from dvd_rental_dagster.airbyte.jobs import Sync, Syncs, Waiting
 from dvd_rental_dagster.errors import (
     AirbyteConflictError,
-    AirbyteUnreachableError,
+    AirbyteUncertainError,
     JobCancelledError,
     JobEmptyError,
     JobError,
@@ -56,6 +56,18 @@ def test_of_two_syncs_that_go_on_the_newest_is_joined(client: AirbyteClient, fak
     newest = fake.add_job(CONNECTION, ["queued", "succeeded"])
     fake.add_job(str(uuid.uuid4()), ["running"])
     assert Syncs(client, CONNECTION).run().job_id == newest
+
+
+def test_a_sync_that_never_ends_behind_one_that_ended_is_not_joined(client: AirbyteClient, fake: Fake) -> None:
+    fake.add_job(CONNECTION, ["hibernating"])
+    fake.add_job(CONNECTION, ["succeeded"])
+    assert Syncs(client, CONNECTION).run() == Sync(3, 4096, 64, joined=False)
+
+
+def test_a_sync_that_never_ends_hides_no_sync_that_ended_after_it(client: AirbyteClient, fake: Fake) -> None:
+    for status in ("succeeded", "hibernating", "succeeded", "failed", "running"):
+        fake.add_job(CONNECTION, [status])
+    assert [job.job_id for job in Syncs(client, CONNECTION).ended_since(1)] == [3, 4]
 
 
 def test_a_sync_that_begins_while_we_ask_is_joined(
@@ -101,7 +113,7 @@ def test_a_lost_answer_makes_no_second_sync(open_client: OpenClient, fake: Fake,
     fake.fail("POST", "/jobs", Silence(ends=ends, after=after))
     syncs = Syncs(open_client(answer=0.2), CONNECTION)
     if not after and not ends:  # the server can still be at work on it
-        with pytest.raises(AirbyteUnreachableError):
+        with pytest.raises(AirbyteUncertainError, match="run again, a sync that began is then joined"):
             syncs.run()
         assert len(fake.jobs) == 1
     else:
@@ -116,12 +128,13 @@ def test_a_lost_answer_to_a_sync_that_is_over_already_makes_no_second_sync(clien
     assert len(fake.jobs) == 1
 
 
-def test_what_breaks_while_waiting_is_borne(client: AirbyteClient, fake: Fake) -> None:
+def test_what_breaks_while_waiting_is_borne(open_client: OpenClient, fake: Fake) -> None:
     fake.next_statuses = ["pending", "running", "running", "running", "succeeded"]
-    faults = [Answer(401, {"errorId": str(uuid.uuid4())}), server_error(), server_error(), Silence(ends=True)]
-    for fault in faults:
+    limited = Answer(429, {"message": "You are being rate limited."})
+    refused = Answer(401, {"errorId": str(uuid.uuid4())})
+    for fault in (refused, server_error(), server_error(), Silence(ends=True), limited, Silence(ends=False)):
         fake.fail("GET", "/jobs/", fault)
-    assert Syncs(client, CONNECTION).run() == Sync(1, 4096, 64, joined=False)
+    assert Syncs(open_client(answer=0.2), CONNECTION).run() == Sync(1, 4096, 64, joined=False)
     assert len(fake.asked("POST", "/jobs")) == 1
 
 

@@ -34,6 +34,20 @@ def burst(fake: Fake) -> None:
     fake.fail("GET", "/jobs/", Answer(500, {"message": f"cannot connect with {told}"}, checked=False), times=2)
 
 
+def limit_the_rate(fake: Fake) -> None:
+    for method in ("GET", "POST"):
+        fake.fail(method, "/jobs", Answer(429, {"message": "You are being rate limited."}))
+
+
+def exclude_once(fake: Fake) -> None:
+    problem = {"status": 409, "type": "x", "title": "try-again-later", "detail": "A clear goes on."}
+    fake.fail("POST", "/jobs", Answer(409, problem))
+
+
+def take_long(fake: Fake) -> None:
+    fake.next_statuses = ["pending", *["queued"] * 3, *["running"] * 4, "incomplete", "succeeded"]
+
+
 def lose_the_answer(fake: Fake) -> None:
     fake.fail("POST", "/jobs", Silence(ends=True, after=True))
 
@@ -46,7 +60,13 @@ def silence_the_counts(fake: Fake) -> None:
     fake.fail("POST", "/api/v1/jobs/get", Answer(500, "out of order", checked=False))
 
 
-@pytest.mark.parametrize("spoil", [refuse_tokens, burst, lose_the_answer, unknown_status, silence_the_counts])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        refuse_tokens, burst, limit_the_rate, exclude_once, take_long, lose_the_answer, unknown_status,
+        silence_the_counts,
+    ],
+)  # fmt: skip
 def test_a_run_bears_it_with_one_job_a_layer_and_no_secret_told(
     pipeline: Pipeline, instance: DagsterInstance, caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str], spoil: Spoil,
@@ -70,6 +90,12 @@ def fail_the_job(fake: Fake) -> None:
     fake.next_statuses = ["running", "failed"]
 
 
+def forget_the_job(fake: Fake) -> None:
+    fake.next_statuses = ["running", "succeeded"]
+    problem = {"status": 404, "type": "x", "title": "resource-not-found", "detail": "Could not find the job."}
+    fake.fail("GET", "/jobs/", Answer(404, problem, after=True))
+
+
 def break_for_good(fake: Fake) -> None:
     fake.fail("GET", "/workspaces", Answer(404, {"message": "no such thing"}, checked=False))
 
@@ -82,6 +108,7 @@ def run_nothing(fake: Fake) -> None:
     ("spoil", "kind"),
     [
         (fail_the_job, errors.JobFailedError),
+        (forget_the_job, errors.JobVanishedError),
         (break_for_good, errors.AirbyteNotFoundError),
         (run_nothing, errors.JobEmptyError),
     ],
@@ -108,11 +135,19 @@ def test_what_cannot_be_borne_is_one_clear_error(
     assert leaks(pipeline, caplog.text + output.out + output.err) == []
 
 
-def test_a_sync_that_goes_on_already_is_joined_by_a_run(pipeline: Pipeline, instance: DagsterInstance) -> None:
+@pytest.mark.parametrize("older", [0, 1])
+def test_the_newest_of_the_syncs_that_go_on_already_is_joined_by_a_run(
+    pipeline: Pipeline, instance: DagsterInstance, older: int
+) -> None:
     assert run_streams(instance).success
     delete_a_payment(pipeline)
-    foreign = pipeline.fake.add_job(pipeline.connection_id("dvd_rental"), ["running", "succeeded"])
-    assert run_streams(instance).success
+    connection = pipeline.connection_id("dvd_rental")
+    stuck = [pipeline.fake.add_job(connection, ["running"]) for _ in range(older)]
+    foreign = pipeline.fake.add_job(connection, ["running", "succeeded"])
+    outcome = run_streams(instance)
+    for job_id in stuck:
+        pipeline.fake.job(job_id)["statuses"] = ["cancelled"]
+    assert outcome.success
     assert job_ids(instance, RAW_PAYMENT)[-1] == foreign
 
 

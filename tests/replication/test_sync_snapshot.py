@@ -15,6 +15,7 @@ from replica import Replica
 from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import SlotError, StreamTableError
 from dvd_rental_dagster.replication import snapshot
+from dvd_rental_dagster.replication.packed_columns import PackedColumns
 
 STREAM_NAMES = ("item", "place", "empty")
 
@@ -79,19 +80,21 @@ def test_a_table_is_read_in_ranges_to_its_last_row(
 def test_a_table_of_facts_is_read_in_ranges_to_its_last_null(
     make_replica: Callable[..., Replica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshot, "_PACKED_BLOCKS", 1)
+    monkeypatch.setattr(PackedColumns, "blocks", 1)
     replica = make_replica(
-        "create table reading (id integer primary key, taken_at timestamptz, is_valid boolean, value numeric(6, 2))",
+        'create table reading (id integer primary key, taken_at timestamptz, "is ""OK"", 100%" boolean,'
+        " value numeric(6, 2))",
         (Stream("reading", ("id",)),),
     )
     replica.execute(
         "insert into reading select i, '2024-01-01', i % 2 = 0, i / 100.0 from generate_series(1, 3000) as i",
-        "insert into reading select i, null, null, nullif(i % 10, 0) from generate_series(3001, 6000) as i",
+        "insert into reading select i, null, i % 2 = 1, nullif(i % 10, 0) from generate_series(3001, 5000) as i",
+        "insert into reading select i, now(), null, -i / 10.0 from generate_series(5001, 6000) as i",
         "delete from reading where id between 500 and 1500",
     )
     replica.sync()
     replica.assert_equal()
-    every = "select id, is_valid, value, taken_at is null from {}.reading order by id"
+    every = """select id, "is ""OK"", 100%", value, taken_at is null from {}.reading order by id"""
     assert replica.rows(every.format("raw")) == replica.source(every.format("public"))
     replica.execute("truncate reading")
     replica.sync(resync=["reading"])
@@ -124,16 +127,30 @@ def test_a_table_altered_after_the_snapshot_was_taken_and_before_it_is_read(
     replica.assert_equal()
 
 
-def test_a_table_that_may_not_be_read_is_named_and_readers_keep_what_they_had(replica: Replica) -> None:
-    role = f"reader_{replica.slot}"
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (("revoke select on place from {}",), "permission denied"),
+        (
+            ("alter table place enable row level security", "create policy few on place to {} using (x < 3)"),
+            "row-level security policy",
+        ),
+    ],
+)
+def test_a_table_that_may_not_be_read_whole_is_named_and_readers_keep_what_they_had(
+    replica: Replica, limits: tuple[str, ...], reason: str
+) -> None:
+    role = psycopg.conninfo.conninfo_to_dict(replica.url)["dbname"]
     replica.execute(
-        f"create role {role} login replication password 'secret'", f"grant select on item, empty to {role}"
-    )  # not on place
+        f"create role {role} login replication password 'secret'",
+        f"grant select on item, place, empty to {role}",
+        *(limit.format(role) for limit in limits),
+    )
     before = replica.rows("select * from raw.place order by x")
     parameters = {"user": role, "password": "secret"}
     limited = Replica(psycopg.conninfo.make_conninfo(replica.url, **parameters), replica.warehouse, replica.streams)
     try:
-        with pytest.raises(StreamTableError, match="place cannot be read"):
+        with pytest.raises(StreamTableError, match=f"place cannot be read: .*{reason}"):
             limited.sync(resync=STREAM_NAMES)
         assert replica.rows("select * from raw.place order by x") == before
     finally:
