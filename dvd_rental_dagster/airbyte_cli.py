@@ -42,10 +42,10 @@ def plan(
 
     Examples: `dvd-rental airbyte plan`, `dvd-rental airbyte plan --check`
     """
-    from dvd_rental_dagster.airbyte.server import open_client, provisioning  # noqa: PLC0415
+    from dvd_rental_dagster.airbyte.server import chosen_server, provisioning  # noqa: PLC0415
 
     settings = load_settings()
-    with open_client(settings.airbyte) as client:
+    with chosen_server(settings.airbyte).client() as client:
         found = provisioning(client, settings, _source_url(settings)).plan()
     _show(found)
     if check and not found.is_empty:
@@ -63,10 +63,10 @@ def apply(
 
     Examples: `dvd-rental airbyte apply`, `dvd-rental airbyte apply --secrets`
     """
-    from dvd_rental_dagster.airbyte.server import open_client, provisioning  # noqa: PLC0415
+    from dvd_rental_dagster.airbyte.server import chosen_server, provisioning  # noqa: PLC0415
 
     settings = load_settings()
-    with open_client(settings.airbyte) as client:
+    with chosen_server(settings.airbyte).client() as client:
         applied = provisioning(client, settings, _source_url(settings)).apply(_told, secrets=secrets)
     if applied.is_empty and not secrets:
         out.print("The server is as the settings ask for; nothing was changed.")
@@ -81,13 +81,13 @@ def destroy(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fa
     from dvd_rental_dagster.airbyte.inventory import Inventory  # noqa: PLC0415
     from dvd_rental_dagster.airbyte.provisioning import destroy as delete  # noqa: PLC0415
     from dvd_rental_dagster.airbyte.provisioning import present  # noqa: PLC0415
-    from dvd_rental_dagster.airbyte.server import open_client  # noqa: PLC0415
-    from dvd_rental_dagster.airbyte.wanted import history_name, raw_name  # noqa: PLC0415
+    from dvd_rental_dagster.airbyte.server import chosen_server  # noqa: PLC0415
+    from dvd_rental_dagster.airbyte.wanted import our_names  # noqa: PLC0415
 
     settings = load_settings()
-    with open_client(settings.airbyte) as client:
+    with chosen_server(settings.airbyte).client() as client:
         inventory = Inventory(client, settings.airbyte.workspace_id)
-        steps = present(inventory, (raw_name(settings), history_name(settings)))
+        steps = present(inventory, our_names(settings))
         if not steps:
             out.print("There is nothing of ours on the server.")
             return

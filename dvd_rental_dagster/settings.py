@@ -69,6 +69,7 @@ class AirbyteSettings(BaseModel):
     history: bool = True
     history_publication: str = "airbyte_history_publication"
     history_slot: str = "airbyte_history_slot"
+    full_refresh: bool = False
     schedule: Literal["manual", "cron"] = "manual"
     cron: str = "0 */5 * * * ?"
 

@@ -3,6 +3,10 @@
 import re
 from pathlib import Path
 
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from dvd_rental_dagster.cli import app
 from dvd_rental_dagster.settings import PROJECT_ROOT
 
 DOCUMENTS = [PROJECT_ROOT / "README.md", PROJECT_ROOT / "bench" / "README.md", *(PROJECT_ROOT / "docs").glob("*.md")]
@@ -24,6 +28,26 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     ]
     assert links
     assert [link for path, link in links if not Path(path.parent, link).exists()] == []
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    listed = set(re.findall(r"^# (DVD_RENTAL_[A-Z_]+)=", (PROJECT_ROOT / ".env.example").read_text(), re.MULTILINE))
+    named = {name for path in DOCUMENTS for name in re.findall(r"\bDVD_RENTAL_[A-Z_]*[A-Z]\b(?!_)", path.read_text())}
+    assert named - listed - {"DVD_RENTAL_TEST_LONG", "DVD_RENTAL_TEST_DATA"} == set()
+
+
+def test_every_command_that_is_named_exists() -> None:
+    top = get_command(app)
+    lines = [line for path in DOCUMENTS for line in path.read_text().splitlines()]
+    named = [words.split() for line in lines for words in re.findall(r"(?:\.venv/bin/|^)dvd-rental ([a-z ]+)", line)]
+    assert named
+    for words in named:
+        command = top
+        for word in words:
+            if not isinstance(command, TyperGroup):
+                break
+            assert word in command.commands, words
+            command = command.commands[word]
 
 
 def test_every_scenario_has_its_line() -> None:

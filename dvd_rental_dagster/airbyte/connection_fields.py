@@ -51,7 +51,7 @@ def _body(wanted: WantedConnection) -> dict[str, Any]:
         "status": "active",
         "schedule": schedule,
         **namespace,
-        "prefix": "",
+        "prefix": wanted.prefix,
         "nonBreakingSchemaUpdatesBehavior": "propagate_columns",
         "configurations": {
             "streams": [

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from dvd_rental_dagster.airbyte.source_configuration import read_file, ssl_mode
 from dvd_rental_dagster.errors import SettingsError
 from dvd_rental_dagster.settings import AirbyteDestination, AirbyteSettings, Settings
-from dvd_rental_dagster.snowflake.account import layout
+from dvd_rental_dagster.snowflake.account import layout, loading_role
 from dvd_rental_dagster.source.connection_string import parts
 
 RAW = "raw"
@@ -57,7 +57,7 @@ def _snowflake(settings: Settings) -> dict[str, Any]:
     names = layout(settings)
     return {
         "host": f"{settings.snowflake_account}.snowflakecomputing.com",
-        "role": names.role("LOADER"),
+        "role": loading_role(settings),
         "warehouse": names.warehouse,
         "database": names.database,
         "schema": RAW.upper(),

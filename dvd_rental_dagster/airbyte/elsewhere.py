@@ -7,7 +7,7 @@ from dvd_rental_dagster.airbyte.answer import Job
 from dvd_rental_dagster.airbyte.client import AirbyteClient
 from dvd_rental_dagster.airbyte.counts import Count, Counts, counts
 from dvd_rental_dagster.airbyte.loading import Layer, layer_syncs
-from dvd_rental_dagster.airbyte.server import known_secrets, open_client
+from dvd_rental_dagster.airbyte.server import Server, chosen_server, known_secrets
 from dvd_rental_dagster.settings import Settings
 from dvd_rental_dagster.source.endpoint import source_url
 
@@ -34,13 +34,16 @@ def arrivals_since(settings: Settings, seen: Mapping[str, int]) -> list[Arrival]
     """
     url = source_url(settings, "airbyte", local=True)
     layers = [Layer.RAW, Layer.HISTORY] if settings.airbyte.history else [Layer.RAW]
-    with open_client(settings.airbyte) as client:
+    server = chosen_server(settings.airbyte)
+    with server.client() as client:
         client.keep_secret(known_secrets(settings, url))
-        return [arrival for layer in layers for arrival in _arrivals(client, settings, layer, seen.get(layer))]
+        return [arrival for layer in layers for arrival in _arrivals(client, server, settings, layer, seen.get(layer))]
 
 
-def _arrivals(client: AirbyteClient, settings: Settings, layer: Layer, seen: int | None) -> list[Arrival]:
-    syncs = layer_syncs(client, settings, layer)
+def _arrivals(
+    client: AirbyteClient, server: Server, settings: Settings, layer: Layer, seen: int | None
+) -> list[Arrival]:
+    syncs = layer_syncs(client, server, settings, layer)
     last = syncs.last_succeeded() if seen is None else None
     jobs = syncs.ended_since(seen) if seen is not None else [last] if last is not None else []
     return [Arrival(layer, job, _counts(client, job)) for job in jobs]

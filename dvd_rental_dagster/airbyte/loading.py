@@ -13,7 +13,7 @@ from dvd_rental_dagster.airbyte.counts import Count, Counts, counts
 from dvd_rental_dagster.airbyte.destination_configuration import RAW
 from dvd_rental_dagster.airbyte.inventory import Inventory
 from dvd_rental_dagster.airbyte.jobs import Sync, Syncs, Waiting
-from dvd_rental_dagster.airbyte.server import known_secrets, open_client
+from dvd_rental_dagster.airbyte.server import Server, known_secrets
 from dvd_rental_dagster.airbyte.wanted import HISTORY, history_name, raw_name
 from dvd_rental_dagster.airbyte.watermark import read_watermark, write_watermark
 from dvd_rental_dagster.errors import ProvisioningError, SettingsError, SlotBusyError
@@ -46,12 +46,18 @@ class Loaded:
 
 
 def load(
-    settings: Settings, layer: Layer, arrived: Arrived, heard: Callable[[Job], None], progress: Progress = silent
+    settings: Settings,
+    server: Server,
+    layer: Layer,
+    arrived: Arrived,
+    heard: Callable[[Job], None],
+    progress: Progress = silent,
 ) -> Loaded:
     """Bring the source up if it is ours and down, then sync the layer's connection, or join the sync that goes on.
 
     Args:
-        settings: which server, and which streams.
+        settings: which connections and which streams.
+        server: where the connections are.
         layer: what to bring up to date.
         arrived: where the rows are looked for.
         heard: hears of the job whenever it was looked at.
@@ -67,9 +73,9 @@ def load(
         WarehouseError: the sync succeeded, and its rows are not in our warehouse.
     """
     url = ensure_source(settings, progress).local_role_url
-    with open_client(settings.airbyte) as client:
+    with server.client() as client:
         client.keep_secret(known_secrets(settings, url))
-        syncs = layer_syncs(client, settings, layer)
+        syncs = layer_syncs(client, server, settings, layer)
         began = _end_of_log(url)
         sync = syncs.run(source_moved=lambda: _source_moved(settings, layer, url, syncs), heard=heard)
         write_watermark(settings, syncs.connection_id, sync, _end_of_log(url))
@@ -78,7 +84,7 @@ def load(
         return Loaded(sync, moved, None if sync.joined else began)
 
 
-def layer_syncs(client: AirbyteClient, settings: Settings, layer: Layer) -> Syncs:
+def layer_syncs(client: AirbyteClient, server: Server, settings: Settings, layer: Layer) -> Syncs:
     """The syncs of the layer's connection.
 
     Raises:
@@ -86,17 +92,16 @@ def layer_syncs(client: AirbyteClient, settings: Settings, layer: Layer) -> Sync
         ProvisioningError: the connection is not on the server.
         AirbyteError: the server does not tell.
     """
-    options = settings.airbyte
-    if layer is Layer.HISTORY and not options.history:
+    if layer is Layer.HISTORY and not settings.airbyte.history:
         raise SettingsError(
             "The models read history, and DVD_RENTAL_AIRBYTE_HISTORY=false does without. Set it to true, then run "
             "dvd-rental airbyte prepare and dvd-rental airbyte apply."
         )
     name = raw_name(settings) if layer is Layer.RAW else history_name(settings)
-    connection = Inventory(client, options.workspace_id).connection(name)
+    connection = Inventory(client, server.workspace_id).connection(name)
     if connection is None:
         raise ProvisioningError(f"Airbyte has no connection called {name}. Make it: dvd-rental airbyte apply.")
-    return Syncs(client, connection.connection_id, Waiting(limit=options.sync_limit_seconds, cancel=options.cancel))
+    return Syncs(client, connection.connection_id, Waiting(limit=server.sync_limit_seconds, cancel=server.cancel))
 
 
 def slot_of(settings: Settings, layer: Layer) -> tuple[str, str]:

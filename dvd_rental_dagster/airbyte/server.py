@@ -1,8 +1,11 @@
 """The server that the settings name."""
 
+from dataclasses import dataclass
+from uuid import UUID
+
 from pydantic import SecretStr
 
-from dvd_rental_dagster.airbyte.address import address
+from dvd_rental_dagster.airbyte.address import Address, address
 from dvd_rental_dagster.airbyte.authentication import Application, User
 from dvd_rental_dagster.airbyte.client import AirbyteClient
 from dvd_rental_dagster.airbyte.inventory import Inventory
@@ -13,13 +16,38 @@ from dvd_rental_dagster.settings import AirbyteSettings, Settings
 from dvd_rental_dagster.source.connection_string import parts
 
 
-def open_client(options: AirbyteSettings) -> AirbyteClient:
-    """A client of the server; nothing is sent yet.
+@dataclass(frozen=True)
+class Server:
+    """A workspace of a server, who we are there, and how its syncs are waited for.
+
+    ``workspace_id`` is None for the only one that the server has. After ``sync_limit_seconds`` a sync is given up;
+    then, and when its run is ended, its job is cancelled if ``cancel`` says so.
+    """
+
+    address: Address
+    who: Application | User | None
+    workspace_id: UUID | None
+    sync_limit_seconds: float
+    cancel: bool
+
+    def client(self) -> AirbyteClient:
+        """A client of the server; nothing is sent yet."""
+        return AirbyteClient(self.address, self.who)
+
+
+def chosen_server(options: AirbyteSettings) -> Server:
+    """The server of the settings; nothing is asked of it.
 
     Raises:
-        SettingsError: the address is none, or the credentials are half set or set twice.
+        SettingsError: the address is none, or the credentials are half set, set twice, or not those that Cloud takes.
     """
-    return AirbyteClient(address(options.url), credentials(options))
+    found, who = address(options.url), credentials(options)
+    if found.is_cloud and not isinstance(who, Application):
+        raise SettingsError(
+            "Airbyte Cloud knows applications only, and none is set. Make one in Airbyte Cloud (Settings, "
+            "Applications), then set DVD_RENTAL_AIRBYTE_CLIENT_ID and DVD_RENTAL_AIRBYTE_CLIENT_SECRET."
+        )
+    return Server(found, who, options.workspace_id, options.sync_limit_seconds, options.cancel)
 
 
 def credentials(options: AirbyteSettings) -> Application | User | None:

@@ -1,8 +1,9 @@
-"""The settings as the configuration of Airbyte's PostgreSQL source, with change data capture.
+"""The settings as the configuration of Airbyte's PostgreSQL source, with change data capture or without.
 
 The fields are those of the connector's specification: docs.airbyte.com, "Postgres" among the sources.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +14,13 @@ from dvd_rental_dagster.settings import AirbyteSettings, Settings
 from dvd_rental_dagster.source.connection_string import parts
 
 SOURCE_TYPE = "postgres"
+WHOLE_TABLES = {"method": "Standard"}
+"""How tables are read without their log; without a cursor too, when they are always copied whole."""
 _VERIFYING = frozenset({"verify-ca", "verify-full"})
 
 
-def source_configuration(settings: Settings, url: str, *, publication: str, slot: str) -> dict[str, Any]:
-    """What the connector needs to read the log through this publication and slot.
-
-    Args:
-        settings: how Airbyte reaches the source, where that is another way than ours.
-        url: connection string of the role that captures changes.
-        publication: the publication it reads.
-        slot: the replication slot it reads.
-
-    Raises:
-        SettingsError: a setting is missing, or a file that one names cannot be read.
-    """
-    options = settings.airbyte
-    address = parts(url)
-    host = options.source_host or address.get("host", "")
-    if not host or host.startswith("/"):
-        raise SettingsError(
-            "Airbyte cannot reach the source by a socket. Set DVD_RENTAL_AIRBYTE_SOURCE_HOST to the host's name as "
-            "Airbyte sees it."
-        )
+def change_data_capture(options: AirbyteSettings, *, publication: str, slot: str) -> dict[str, Any]:
+    """How tables are read by their log, through this publication and slot."""
     replication: dict[str, Any] = {
         "method": "CDC",
         "plugin": "pgoutput",
@@ -48,6 +33,28 @@ def source_configuration(settings: Settings, url: str, *, publication: str, slot
     }
     if options.heartbeat_query is not None:
         replication["heartbeat_action_query"] = options.heartbeat_query
+    return replication
+
+
+def source_configuration(settings: Settings, url: str, replication: Mapping[str, Any]) -> dict[str, Any]:
+    """What the connector needs to read the source.
+
+    Args:
+        settings: how Airbyte reaches the source, where that is another way than ours.
+        url: connection string of the role that captures changes.
+        replication: how tables are read.
+
+    Raises:
+        SettingsError: a setting is missing, or a file that one names cannot be read.
+    """
+    options = settings.airbyte
+    address = parts(url)
+    host = options.source_host or address.get("host", "")
+    if not host or host.startswith("/"):
+        raise SettingsError(
+            "Airbyte cannot reach the source by a socket. Set DVD_RENTAL_AIRBYTE_SOURCE_HOST to the host's name as "
+            "Airbyte sees it."
+        )
     return {
         "host": host,
         "port": options.source_port or int(address.get("port", "5432")),
@@ -56,7 +63,7 @@ def source_configuration(settings: Settings, url: str, *, publication: str, slot
         "username": address.get("user", ""),
         "password": SecretStr(address.get("password", "")),
         "ssl_mode": _source_ssl_mode(options, address.get("sslmode", "prefer")),
-        "replication_method": replication,
+        "replication_method": dict(replication),
         "tunnel_method": _tunnel(options),
     }
 

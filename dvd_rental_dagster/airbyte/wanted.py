@@ -1,15 +1,22 @@
 """What the settings ask for on the server: sources, a destination, and connections between them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dvd_rental_dagster.airbyte.destination_configuration import RAW, DestinationKind, destination_kind
-from dvd_rental_dagster.airbyte.source_configuration import SOURCE_TYPE, source_configuration
+from dvd_rental_dagster.airbyte.source_configuration import (
+    SOURCE_TYPE,
+    WHOLE_TABLES,
+    change_data_capture,
+    source_configuration,
+)
 from dvd_rental_dagster.catalog import Stream, SyncMode
 from dvd_rental_dagster.errors import SettingsError
 from dvd_rental_dagster.settings import Settings
 
 HISTORY = "history"
+FULL_REFRESH = "full_refresh"
 
 
 @dataclass(frozen=True)
@@ -35,13 +42,15 @@ class WantedStream:
 class WantedConnection:
     """A connection, named as its source; ``namespace`` is the schema it writes, None where there are no schemas.
 
-    ``cron`` is a Quartz expression, None for a connection that only runs when it is asked to.
+    ``cron`` is a Quartz expression, None for a connection that only runs when it is asked to. ``prefix`` comes before
+    the name of each table that it writes.
     """
 
     name: str
     namespace: str | None
     cron: str | None
     streams: tuple[WantedStream, ...]
+    prefix: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,16 @@ def history_name(settings: Settings) -> str:
     return f"{settings.airbyte.name}_{HISTORY}"
 
 
+def full_refresh_name(settings: Settings) -> str:
+    """What the connection that copies whole tables is called, and its source."""
+    return f"{settings.airbyte.name}_{FULL_REFRESH}"
+
+
+def our_names(settings: Settings) -> tuple[str, ...]:
+    """What things of ours are called on the server, whether the settings ask for all of them now or not."""
+    return raw_name(settings), history_name(settings), full_refresh_name(settings)
+
+
 def wanted(settings: Settings, source_url: str) -> Wanted:
     """What is to be on the server.
 
@@ -78,13 +97,19 @@ def wanted(settings: Settings, source_url: str) -> Wanted:
     _check_names(settings.streams)
     kind = destination_kind(settings)
     raw = raw_name(settings)
-    sources = [_source(settings, source_url, raw, settings.publication, settings.slot)]
+    options = settings.airbyte
+    log = change_data_capture(options, publication=settings.publication, slot=settings.slot)
+    sources = [_source(settings, source_url, raw, log)]
     connections = [_connection(settings, raw, kind, RAW, appends=not kind.dedups)]
-    if settings.airbyte.history and kind.dedups:
-        options = settings.airbyte
+    if options.history and kind.dedups:
         history = history_name(settings)
-        sources.append(_source(settings, source_url, history, options.history_publication, options.history_slot))
+        log = change_data_capture(options, publication=options.history_publication, slot=options.history_slot)
+        sources.append(_source(settings, source_url, history, log))
         connections.append(_connection(settings, history, kind, HISTORY, appends=True))
+    if options.full_refresh:
+        # A slot lets go of what one reader took, so whoever does not read the log has a source without one.
+        sources.append(_source(settings, source_url, full_refresh_name(settings), WHOLE_TABLES))
+        connections.append(_full_refresh(settings, kind))
     return Wanted(
         destination=WantedConnector(raw, kind.type, kind.configuration, kind.definition_id),
         sources=tuple(sources),
@@ -92,9 +117,8 @@ def wanted(settings: Settings, source_url: str) -> Wanted:
     )
 
 
-def _source(settings: Settings, url: str, name: str, publication: str, slot: str) -> WantedConnector:
-    configuration = source_configuration(settings, url, publication=publication, slot=slot)
-    return WantedConnector(name, SOURCE_TYPE, configuration)
+def _source(settings: Settings, url: str, name: str, replication: Mapping[str, Any]) -> WantedConnector:
+    return WantedConnector(name, SOURCE_TYPE, source_configuration(settings, url, replication))
 
 
 def _connection(
@@ -106,6 +130,13 @@ def _connection(
     )
     cron = settings.airbyte.cron if settings.airbyte.schedule == "cron" else None
     return WantedConnection(name, namespace if kind.dedups else None, cron, streams)
+
+
+def _full_refresh(settings: Settings, kind: DestinationKind) -> WantedConnection:
+    """Copies every table whole, beside what other connections write: it would overwrite a table of the same name."""
+    streams = tuple(WantedStream(*stream.source_table, SyncMode.FULL_REFRESH_OVERWRITE) for stream in settings.streams)
+    namespace, prefix = (FULL_REFRESH, "") if kind.dedups else (None, f"{FULL_REFRESH}_")
+    return WantedConnection(full_refresh_name(settings), namespace, None, streams, prefix)
 
 
 def _check_names(streams: tuple[Stream, ...]) -> None:

@@ -8,6 +8,7 @@ from dvd_rental_dagster.airbyte.answer import Job
 from dvd_rental_dagster.airbyte.arrival import Arrived
 from dvd_rental_dagster.airbyte.counts import Counts
 from dvd_rental_dagster.airbyte.loading import Layer, load
+from dvd_rental_dagster.airbyte.server import Server
 from dvd_rental_dagster.assets.keys import history_key, raw_key
 from dvd_rental_dagster.assets.nothing import nothing
 from dvd_rental_dagster.catalog import STREAM_NAMES
@@ -22,7 +23,7 @@ LAYER_KEYS = {Layer.RAW: raw_key, Layer.HISTORY: history_key}
 
 
 def arrivals(
-    context: AssetExecutionContext, settings: Settings, arrived: Arrived
+    context: AssetExecutionContext, settings: Settings, server: Server, arrived: Arrived
 ) -> Iterator[MaterializeResult[None] | Output[None] | AssetMaterialization | AssetCheckResult]:
     """Sync each layer of which an asset or a check is selected, and compare with the source where selected.
 
@@ -39,7 +40,7 @@ def arrivals(
         keys = {stream: key_of(stream) for stream in STREAM_NAMES}
         if not selected & set(keys.values()) and not (layer is Layer.RAW and checks):
             continue
-        loaded = load(settings, layer, arrived, heard, listener())
+        loaded = load(settings, server, layer, arrived, heard, listener())
         context.log.info(f"Job {loaded.sync.job_id} of Airbyte moved {loaded.sync.rows} rows into {layer}.")
         for stream, key in keys.items():
             if loaded.counts.moved(stream):

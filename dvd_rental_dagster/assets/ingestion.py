@@ -22,7 +22,7 @@ from dvd_rental_dagster.ingestion import sync_source
 from dvd_rental_dagster.progress import listener
 from dvd_rental_dagster.replication import StreamReport, SyncReport
 from dvd_rental_dagster.replication.lsn import format_lsn
-from dvd_rental_dagster.resources import arrived, resource_keys
+from dvd_rental_dagster.resources import airbyte_keys, arrived, resource_keys, server
 from dvd_rental_dagster.settings import Engine, Settings, Warehouse, load_settings
 from dvd_rental_dagster.warehouse import check_models
 
@@ -74,7 +74,7 @@ def ingestion_assets(settings: Settings) -> AssetsDefinition:
         check_specs=reconciliation_specs,
         can_subset=True,
         pool=WAREHOUSE_POOL,
-        required_resource_keys=resource_keys(settings),
+        required_resource_keys=airbyte_keys(settings) | resource_keys(settings),
     )
     def streams(context: AssetExecutionContext) -> Iterator[_Event]:
         """Carry what is pending into ``raw`` and ``history``, and compare with the source where selected."""
@@ -91,7 +91,7 @@ def _carried(context: AssetExecutionContext, settings: Settings) -> Iterator[_Ev
     """
     check_models(settings)
     if settings.engine is Engine.AIRBYTE:
-        yield from arrivals(context, settings, arrived(context, settings))
+        yield from arrivals(context, settings, server(context), arrived(context, settings))
         return
     report = sync_source(settings, progress=listener())
     checks = reconcile(settings, context.selected_asset_check_keys, report, listener())

@@ -11,6 +11,7 @@ from contract import Contract
 from dagster import DagsterInstance
 from fake import CLIENT_ID, CLIENT_SECRET, Fake
 from fake_server import serve
+from home import load_graph
 from pipeline import Pipeline, open_pipeline
 from pydantic import SecretStr
 from typer.testing import CliRunner
@@ -144,6 +145,7 @@ def pipeline(_provisioned: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipelin
         monkeypatch.setenv(name, value)
     _provisioned.fake.next_statuses = ["succeeded"]
     monkeypatch.setattr(_provisioned.fake, "move", _provisioned.fake.move)
+    load_graph()
     monkeypatch.setattr("dvd_rental_dagster.airbyte.loading.Waiting", partial(Waiting, first=0.01))
     return _provisioned
 

@@ -47,11 +47,12 @@ def test_the_commands_tell_what_they_do_and_no_secret(
 
 def test_destroy_asks_first_and_deletes_what_is_ours_alone(fake: Fake, run: Callable[..., tuple[int, str]]) -> None:
     run("apply", name="theirs")
-    run("apply")
+    run("apply", full_refresh=True)
     before = len(fake.writes)
     code, told = run("destroy", entered="n\n")
     assert (code, len(fake.writes)) == (1, before)
     assert "- connection dvd_rental_history" in told
+    assert "- source dvd_rental_full_refresh" in told
     code, told = run("destroy", "--yes")
     assert code == 0
     assert "pg_drop_replication_slot('airbyte_slot')" in told

@@ -105,6 +105,47 @@ def test_an_older_server_that_tells_no_namespaces_is_as_wanted(provision: Provis
     assert provision().plan().is_empty
 
 
+def _read_the_log(fake: Fake) -> None:
+    log = fake.only("sources", "dvd_rental")["configuration"]["replication_method"]
+    fake.only("sources", "dvd_rental_full_refresh")["configuration"]["replication_method"] = log
+
+
+def _append(fake: Fake) -> None:
+    fake.only("connections", "dvd_rental_full_refresh")["configurations"]["streams"][0]["syncMode"] = (
+        "full_refresh_append"
+    )
+
+
+def _write_over_raw(fake: Fake) -> None:
+    fake.only("connections", "dvd_rental_full_refresh")["namespaceFormat"] = "raw"
+
+
+def _put_before_the_names(fake: Fake) -> None:
+    fake.only("connections", "dvd_rental_full_refresh")["prefix"] = "their_"
+
+
+@pytest.mark.parametrize(
+    ("field", "drift"),
+    {
+        "replication_method.method": _read_the_log,
+        "streams.public.actor": _append,
+        "namespaceFormat": _write_over_raw,
+        "prefix": _put_before_the_names,
+    }.items(),
+)
+def test_a_drift_of_the_full_refresh_is_shown_and_mended_too(
+    provision: Provision, fake: Fake, run: Callable[..., tuple[int, str]], field: str, drift: Callable[[Fake], None]
+) -> None:
+    provision(full_refresh=True).apply(silent)
+    drift(fake)
+    code, shown = run("plan", "--check", full_refresh=True)
+    assert code == 1
+    assert re.search(rf"^    [-+~] {re.escape(field)}: ", shown, re.MULTILINE)
+    assert "To create: 0. To change: 1." in shown
+    provision(full_refresh=True).apply(silent)
+    assert provision(full_refresh=True).plan().is_empty
+
+
 @pytest.mark.parametrize("kind", ["sources", "destinations", "connections"])
 @pytest.mark.parametrize("fault", ["reset", "reset after", "500", "500 after", "429", "401"])
 def test_a_fault_in_the_middle_of_an_apply_makes_nothing_twice(

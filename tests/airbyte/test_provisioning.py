@@ -1,5 +1,6 @@
 """What the settings ask for of each destination."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from dvd_rental_dagster.errors import (
     SettingsError,
 )
 from dvd_rental_dagster.settings import AirbyteDestination, AirbyteSettings, Settings
+
+LOCAL = AirbyteDestination.LOCAL_JSON
 
 
 @pytest.mark.parametrize("destination", AirbyteDestination)
@@ -69,12 +72,53 @@ def test_snowflake_gets_the_current_state_and_every_version_through_slots_of_the
     assert destination["number_data_type"] == "NUMBER(38,9)"
 
 
+@pytest.mark.parametrize(("chosen", "role"), [(None, "DVD_RENTALS_LOADER"), ("THE_LOADERS", "THE_LOADERS")])
+def test_snowflake_is_written_to_under_the_role_that_loads(
+    client: AirbyteClient, wanted_settings: Callable[..., Settings], chosen: str | None, role: str
+) -> None:
+    settings = wanted_settings().model_copy(update={"snowflake_loader_role": chosen})
+    assert provisioning(client, settings, URL).wanted.destination.configuration["role"] == role
+
+
 def test_local_json_appends_every_version_by_one_connection(provision: Provision, fake: Fake) -> None:
     provision(destination=AirbyteDestination.LOCAL_JSON).apply(silent)
     assert fake.only("destinations", "dvd_rental")["definitionId"] == LOCAL_JSON
     (connection,) = fake.rows["connections"].values()
     assert {stream["syncMode"] for stream in connection["configurations"]["streams"]} == {"incremental_append"}
     assert connection["namespaceDefinition"] == "destination"
+
+
+@pytest.mark.parametrize("destination", AirbyteDestination)
+def test_a_full_refresh_is_a_connection_of_its_own_that_reads_no_log_and_overwrites_nobody_else_s_tables(
+    provision: Provision, fake: Fake, destination: AirbyteDestination
+) -> None:
+    chosen: dict[str, Any] = {"destination": destination, "schedule": "cron"}
+    provision(**chosen).apply(silent)
+    others = json.dumps(fake.rows)
+    made = len(fake.writes)
+    chosen["full_refresh"] = True
+    assert provision(**chosen).plan().count(Action.CREATE) == 2
+    provision(**chosen).apply(silent)
+    again = provision(**chosen)
+    assert again.plan().is_empty
+    assert again.apply(silent).is_empty
+    assert len(fake.writes) == made + 2
+
+    name = "dvd_rental_full_refresh"
+    source = fake.only("sources", name)
+    assert source["configuration"]["replication_method"] == {"method": "Standard"}
+    assert source["configuration"]["tunnel_method"]["tunnel_method"] == "SSH_KEY_AUTH"
+    connection = fake.only("connections", name)
+    assert connection["sourceId"] == source["sourceId"]
+    assert connection["schedule"] == {"scheduleType": "manual"}
+    streams = connection["configurations"]["streams"]
+    assert [stream["name"] for stream in streams] == list(STREAM_NAMES)
+    assert {stream["syncMode"] for stream in streams} == {"full_refresh_overwrite"}
+    places = [(row.get("namespaceFormat"), row["prefix"]) for row in fake.rows["connections"].values()]
+    assert len(set(places)) == len(places)
+    assert places[-1] == ((None, "full_refresh_") if destination is LOCAL else ("full_refresh", ""))
+    del fake.rows["sources"][source["sourceId"]], fake.rows["connections"][connection["connectionId"]]
+    assert json.dumps(fake.rows) == others
 
 
 def test_postgres_is_named_by_its_connection_string(provision: Provision, fake: Fake) -> None:

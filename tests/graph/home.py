@@ -1,5 +1,6 @@
 """One home of the product, used as a user does: through the command line, in processes of its own."""
 
+import importlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from dagster._core.definitions.reconstruct import ReconstructableJob
 
 from dvd_rental_dagster.automation.execution import execute_everything
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings, load_settings
@@ -20,6 +22,16 @@ from dvd_rental_dagster.source.endpoint import embedded_server
 from dvd_rental_dagster.source.server import EmbeddedServer
 
 BIN = Path(sys.executable).parent
+
+
+def load_graph() -> None:
+    """Load the code location anew where this process has loaded it with other parts than are now chosen."""
+    definitions = importlib.import_module("dvd_rental_dagster.definitions")
+    chosen, loaded = load_settings(), definitions.settings
+    if (chosen.engine, chosen.warehouse) != (loaded.engine, loaded.warehouse):
+        importlib.reload(definitions)
+        ReconstructableJob.get_repository_definition.cache_clear()
+        ReconstructableJob.get_definition.cache_clear()
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,7 @@ class Home:
     def run_here(self) -> None:
         """What ``dvd-rental run`` does, in this process, which has the graph loaded for other tests too."""
         with self.chosen() as settings:
+            load_graph()
             summary = execute_everything(settings)
         assert summary.success, summary
 
