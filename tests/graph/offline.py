@@ -9,12 +9,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 # What Python tells its audit hooks of; of libpq, by which psycopg and ADBC connect, they hear nothing.
 _EVENTS = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.sendmsg"}
-_SLOW = ("dagster", "dagster_dbt", "dagster_snowflake")
 _tried: list[str] = []
 
 
@@ -39,7 +37,8 @@ def block() -> None:
 
 
 def load(combinations: Sequence[str]) -> None:
-    for name in filter(find_spec, _SLOW):
+    shared = {"dagster_snowflake" for each in combinations if each.endswith("snowflake")}
+    for name in ("dagster", "dagster_dbt", *shared):  # which take seconds, and know nothing of the switches
         importlib.import_module(name)
     for combination in combinations:
         if child := os.fork():
