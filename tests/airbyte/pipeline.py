@@ -7,10 +7,12 @@ from pathlib import Path
 
 import psycopg
 from contract import Contract
+from emulation import SECRET as SNOWFLAKES_PASSWORD
 from fake import CLIENT_ID, CLIENT_SECRET, Fake
 from fake_server import serve
 from home import Home
 from loader import Loader
+from told import passwords
 
 WAREHOUSE_PASSWORD = "the-warehouse-password"
 
@@ -33,9 +35,15 @@ class Pipeline:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What may stand in no log, event or file."""
+        """What the server was told, and may stand in no log, event or file."""
         sources = self.fake.rows["sources"].values()
         return CLIENT_SECRET, WAREHOUSE_PASSWORD, *(source["configuration"]["password"] for source in sources)
+
+    @property
+    def all_secrets(self) -> tuple[str, ...]:
+        """Those, what the server gave to get in with, and the passwords of the source and of Snowflake's account."""
+        assert self.fake.tokens
+        return *self.secrets, *self.fake.tokens, *passwords(self.home.path), SNOWFLAKES_PASSWORD
 
 
 @contextmanager

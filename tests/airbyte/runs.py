@@ -11,6 +11,7 @@ from dagster import (
 )
 from dagster._core.execution.execute_in_process_result import ExecuteInProcessResult
 from pipeline import Pipeline
+from told import places_of
 
 from dvd_rental_dagster.automation.airbyte_sensor import airbyte_jobs
 
@@ -50,8 +51,5 @@ def delete_a_payment(pipeline: Pipeline) -> None:
 
 
 def leaks(pipeline: Pipeline, said: str) -> list[str]:
-    """Where a secret of the pipeline stands, among what was said and the files that the home holds."""
-    server = pipeline.home.path / "postgres"  # where the password is kept
-    files = [path for path in pipeline.home.path.rglob("*") if path.is_file() and not path.is_relative_to(server)]
-    found = [str(path) for path in files if any(secret.encode() in path.read_bytes() for secret in pipeline.secrets)]
-    return found + [said for secret in pipeline.secrets if secret in said]
+    """Where a secret of the pipeline stands, in what was said and in what the home holds."""
+    return places_of(pipeline.all_secrets, pipeline.home.path, said)

@@ -12,6 +12,8 @@ import pytest
 from contract import Contract
 from pipeline import Pipeline, open_pipeline
 from reports import REPORTS, Rows, report_rows, source_rows
+from runs import leaks
+from told import assert_is_searched
 
 pytestmark = [pytest.mark.dump, pytest.mark.xdist_group("airbyte graph")]
 
@@ -30,6 +32,7 @@ class Built:
     """The graph, run once; its reports, and what the source answered to the same questions then."""
 
     pipeline: Pipeline
+    printed: str
     reports: dict[str, Rows]
     answers: dict[str, Rows]
 
@@ -37,9 +40,10 @@ class Built:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, contract: Contract, dvdrental_dump: Path) -> Iterator[Built]:
     with open_pipeline(tmp_path_factory.mktemp("built"), contract, DVD_RENTAL_DUMP=str(dvdrental_dump)) as pipeline:
-        pipeline.home.cli("run")
+        ran = pipeline.home.run("dvd-rental", "run")
         yield Built(
             pipeline,
+            ran.stdout + ran.stderr,
             {report: report_rows(pipeline.home.published, report) for report in REPORTS},
             {report: source_rows(pipeline.source_url, report) for report in REPORTS},
         )
@@ -48,6 +52,11 @@ def built(tmp_path_factory: pytest.TempPathFactory, contract: Contract, dvdrenta
 @pytest.mark.parametrize("report", REPORTS)
 def test_the_report_is_to_the_cent_what_the_source_answers(built: Built, report: str) -> None:
     assert built.reports[report] == built.answers[report]
+
+
+def test_no_secret_is_told(built: Built) -> None:
+    assert leaks(built.pipeline, built.printed) == []
+    assert_is_searched(built.pipeline.home.path)
 
 
 def test_the_rows_came_as_airbyte_writes_them(built: Built) -> None:

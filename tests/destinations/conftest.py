@@ -1,6 +1,5 @@
 """Every test here runs once for each destination."""
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from emulation import Emulator
 from psycopg import sql
 from replica import STREAMS, TABLES
-from stores import Carried, DuckDBStore, JsonStore, PostgresStore, SnowflakeStore, Store
+from stores import FURTHER, LONG, Carried, DuckDBStore, JsonStore, PostgresStore, SnowflakeStore, Store
 
 from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.source.cluster import SUPERUSER
@@ -38,13 +37,6 @@ def snowflake_store(emulator: Emulator) -> SnowflakeStore:
     return SnowflakeStore(emulator.port, f"WAREHOUSE_{uuid.uuid4().hex.upper()}")
 
 
-LONG = bool(os.environ.get("DVD_RENTAL_TEST_LONG"))
-ON_SNOWFLAKE = (
-    pytest.mark.skipif(not LONG, reason="takes minutes: DVD_RENTAL_TEST_LONG=1"),
-    pytest.mark.xdist_group("snowflake"),
-)
-
-
 @pytest.fixture
 def json_store(tmp_path: Path) -> JsonStore:
     """A folder of the test's own."""
@@ -59,7 +51,7 @@ IN_TABLES_ALONE = {
 }
 
 
-@pytest.fixture(params=["duckdb", "postgres", "json", pytest.param("snowflake", marks=ON_SNOWFLAKE)])
+@pytest.fixture(params=["duckdb", *FURTHER])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "duckdb":
         return DuckDBStore(tmp_path / "warehouse.duckdb")

@@ -1,6 +1,7 @@
 """The warehouses under test, each read by means of its own, and a replica that goes into any of them."""
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 import duckdb
 import psycopg
+import pytest
 from emulation import connect
 from psycopg import sql
 from psycopg.rows import dict_row
@@ -32,6 +34,14 @@ from dvd_rental_dagster.replication.verification import Verification, verify
 
 Row = dict[str, Any]
 _OWN = ("_airbyte_", "_ab_cdc_")
+
+LONG = bool(os.environ.get("DVD_RENTAL_TEST_LONG"))
+ON_SNOWFLAKE = (
+    pytest.mark.skipif(not LONG, reason="takes minutes: DVD_RENTAL_TEST_LONG=1"),
+    pytest.mark.xdist_group("snowflake"),
+)
+FURTHER = ("postgres", "json", pytest.param("snowflake", marks=ON_SNOWFLAKE))
+"""The destinations beside DuckDB, by the names of their stores."""
 
 
 class Store(Protocol):

@@ -8,17 +8,14 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from interruption import sync_interrupted, sync_killed
 from stores import Carried, Row, Store, values
 from type_matrix import Matrix
 
 from dvd_rental_dagster.catalog import STREAMS, Stream, SyncMode
 from dvd_rental_dagster.replication import log_reader
-from dvd_rental_dagster.replication.failpoint import FailPoint
 
 Carry = Callable[..., Carried]
 LONG = "(select string_agg(md5((i * {0})::text), '') from generate_series(1, 300) as i)"
-KILLS = (FailPoint.IN_SNAPSHOT, FailPoint.IN_APPLY, FailPoint.BEFORE_COMMIT, FailPoint.AFTER_COMMIT)
 CHANGES = (
     "insert into item values (100, 'new', 1, null)",
     "update item set price = 2 where id = 100",
@@ -357,35 +354,6 @@ def test_a_difference_is_found_and_named(carried: Carried) -> None:
     )
     item = next(comparison for comparison in carried.verify().comparisons if comparison.stream == "item")
     assert (item.source_rows, item.warehouse_rows, item.differing_keys) == (19, 20, ((7,), (11,)))
-
-
-@pytest.mark.parametrize("point", KILLS, ids=lambda point: point.value)
-def test_a_sync_killed_there_and_started_again_writes_everything_once(carried: Carried, point: FailPoint) -> None:
-    carried.execute(*CHANGES)
-    resync = ["item", "place"] if point is FailPoint.IN_SNAPSHOT else []
-    assert sync_killed(carried, point, resync=resync)
-    carried.await_free_slot()
-    carried.sync()
-    carried.assert_equal()
-    assert_is_the_source(carried, "item")
-    assert len(carried.history()) == 25
-    assert len({(row["id"], row["_ab_cdc_lsn"]) for row in carried.history()}) == 25
-
-
-def test_a_first_load_that_is_killed_starts_clean(carry: Carry) -> None:
-    carried = carry()
-    carried.execute("insert into item values (1, 'a', 1, null)")
-    assert sync_killed(carried, FailPoint.IN_SNAPSHOT, 2)
-    carried.sync()
-    carried.assert_equal()
-    assert [row["id"] for row in carried.history()] == [1]
-
-
-def test_what_was_not_committed_is_not_seen(carried: Carried) -> None:
-    before = carried.raw(), carried.history()
-    carried.execute(*CHANGES)
-    assert sync_interrupted(carried, FailPoint.BEFORE_COMMIT)
-    assert (carried.raw(), carried.history()) == before
 
 
 @pytest.mark.parametrize("before", [SyncMode.INCREMENTAL_APPEND, SyncMode.FULL_REFRESH_OVERWRITE])

@@ -244,11 +244,10 @@ class OfJson(Carried):
             return connection.execute(query).fetchall()
 
 
-@pytest.mark.skipif(not LONG, reason="takes a minute: DVD_RENTAL_TEST_LONG=1")
 def test_random_histories_are_followed(database: str, store: JsonStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_reader, "BATCH_BYTES", BATCH_BYTES)
     carried = OfJson(database, Path(), STREAMS, store=store)
     carried.execute(*filter(str.strip, TABLES.split(";")))
     carried.prepare()
     carried.sync()
-    run_state_machine_as_test(lambda: Histories(carried), settings=settings(SETTINGS, max_examples=5))
+    run_state_machine_as_test(lambda: Histories(carried), settings=settings(SETTINGS, max_examples=5 if LONG else 1))

@@ -147,7 +147,7 @@ def test_random_histories_are_followed(database: str, store: PostgresStore, monk
     carried.execute(*filter(str.strip, TABLES.split(";")))
     carried.prepare()
     carried.sync()
-    examples = SETTINGS.max_examples if LONG else 1
+    examples = 12 if LONG else 1
     run_state_machine_as_test(lambda: Histories(carried), settings=settings(SETTINGS, max_examples=examples))
 
 

@@ -446,7 +446,7 @@ def test_random_histories_are_followed(database: str, store: SnowflakeStore, mon
     carried.execute(*filter(str.strip, HISTORY_TABLES.split(";")))
     carried.prepare()
     carried.sync()
-    few = limits(SETTINGS, max_examples=1, stateful_step_count=20)
+    few = limits(SETTINGS, max_examples=3, stateful_step_count=20)
     run_state_machine_as_test(lambda: Histories(carried), settings=few)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import product
@@ -33,24 +34,7 @@ assert (project.target_path(settings) / "manifest.json").stat().st_mtime_ns == p
 (project.DBT_PATH / "models" / "reports" / "rpt_new.sql").write_text("select 1 as one")
 assert "model.dvd_rental.rpt_new" in project.manifest(settings)["nodes"]
 """
-_LOAD_WITHOUT_SOCKETS = """
-import socket, sys
-
-class Blocked(socket.socket):
-    def connect(self, address):
-        raise AssertionError(f"connected to {address}")
-    connect_ex = connect
-
-socket.socket = Blocked
-socket.create_connection = lambda address, *rest: Blocked().connect(address)
-socket.getaddrinfo = lambda host, *rest, **named: Blocked().connect(host)
-from dvd_rental_dagster.definitions import defs
-from dagster import Definitions
-Definitions.validate_loadable(defs)
-graph = defs.get_repository_def().asset_graph
-print(*sorted(f"ASSET {key.to_user_string()}" for key in graph.get_all_asset_keys()), sep="\\n")
-print(*sorted(f"CHECK {key.asset_key.to_user_string()} {key.name}" for key in graph.asset_check_keys), sep="\\n")
-"""
+OFFLINE = Path(__file__).with_name("offline.py")
 
 
 @pytest.fixture(scope="module")
@@ -86,27 +70,60 @@ def nodes(parsed_home: Home) -> list[dict[str, Any]]:
     return list(json.loads((parsed_home.path / "dbt" / "manifest.json").read_text())["nodes"].values())
 
 
-@pytest.mark.parametrize(
-    "warehouses", [(Warehouse.DUCKDB, Warehouse.POSTGRES), (Warehouse.SNOWFLAKE,)], ids=["duckdb", "snowflake"]
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A place to which everybody connects who connects at all: the kernel takes them in, and nobody answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0)
+        yield listening
+
+
+def address(listener: socket.socket) -> str:
+    return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def assert_heard_nobody(listener: socket.socket) -> None:
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+@pytest.mark.parametrize(  # the warehouses that have one manifest
+    "warehouses", [set(Warehouse) - {Warehouse.SNOWFLAKE}, {Warehouse.SNOWFLAKE}], ids=["duckdb", "snowflake"]
 )
 def test_it_loads_with_sockets_blocked_and_writes_nothing_but_dbts_manifest(
-    empty_home: Home, warehouses: tuple[Warehouse, ...], graph: AssetGraph
+    empty_home: Home, warehouses: set[Warehouse], graph: AssetGraph, listener: socket.socket
 ) -> None:
     """dagster#14157: the vendor's API was called on every load. Whatever is chosen, keys and checks are the same."""
     if Warehouse.SNOWFLAKE in warehouses and find_spec("dagster_snowflake") is None:
         pytest.skip("the extra for Snowflake is not installed")
+    assets = sorted(key.to_user_string() for key in graph.get_all_asset_keys())
+    checks = sorted(f"{key.asset_key.to_user_string()} {key.name}" for key in graph.asset_check_keys)
+    at, url = address(listener), f"postgresql://nobody@{address(listener)}/nothing"
+    somewhere = {
+        "SOURCE_URL": url, "WAREHOUSE_URL": url, "AIRBYTE_URL": f"http://{at}",
+        "SNOWFLAKE_ACCOUNT": "org-account", "SNOWFLAKE_USER": "ADA", "SNOWFLAKE_PROTOCOL": "http",
+        "SNOWFLAKE_HOST": at.split(":")[0], "SNOWFLAKE_PORT": at.split(":")[1],
+    }  # fmt: skip
+    home = Home(empty_home.path, {f"DVD_RENTAL_{name}": value for name, value in somewhere.items()})
     engines = [engine for engine in Engine if engine is not Engine.AIRBYTE or find_spec("dagster_airbyte")]
-    assets = {f"ASSET {key.to_user_string()}" for key in graph.get_all_asset_keys()}
-    checks = {f"CHECK {key.asset_key.to_user_string()} {key.name}" for key in graph.asset_check_keys}
-    for engine, warehouse in product(engines, warehouses):  # which have one manifest
-        switches = {
-            "DVD_RENTAL_ENGINE": engine, "DVD_RENTAL_WAREHOUSE": warehouse,
-            "DVD_RENTAL_SNOWFLAKE_ACCOUNT": "org-account", "DVD_RENTAL_SNOWFLAKE_USER": "ADA",
-        }  # fmt: skip
-        printed = Home(empty_home.path, switches).run("python", "-c", _LOAD_WITHOUT_SOCKETS).stdout.splitlines()
-        assert {line for line in printed if line.startswith("CHECK ")} == checks, switches
-        assert {line for line in printed if line.startswith("ASSET ")} == assets, switches
-        assert {path.name for path in empty_home.path.iterdir()} <= {"dbt", "logs"}, switches
+    combinations = [f"{engine}/{warehouse}" for engine, warehouse in product(engines, sorted(warehouses))]
+    printed = home.run("python", str(OFFLINE), "load", *combinations).stdout.splitlines()
+    told = [json.loads(line) for line in printed if line.startswith("{")]
+    assert [each["combination"] for each in told] == combinations
+    for each in told:
+        assert each["tried"] == [], each["combination"]
+        assert each["checks"] == checks, each["combination"]
+        assert each["assets"] == assets, each["combination"]
+    assert_heard_nobody(listener)
+    assert {path.name for path in home.path.iterdir()} <= {"dbt", "logs"}
+
+
+def test_what_blocks_sockets_stops_every_way_to_a_server(empty_home: Home, listener: socket.socket) -> None:
+    """Those through libpq too, of which Python's sockets know nothing."""
+    printed = empty_home.run("python", str(OFFLINE), "connect", address(listener)).stdout
+    ways = ["session", "replication", "bulk session", "warehouse", "server of Airbyte", "name"]
+    assert printed.splitlines() == ways
+    assert_heard_nobody(listener)
 
 
 def test_dagsters_own_commands_accept_it(own_parsed_home: Home) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from emulation import Emulator
+from emulation import SECRET, Emulator
 from home import Home
 from reports import REPORTS, Rows, report_rows, source_rows
+from told import assert_is_searched, passwords, places_of
 
 from dvd_rental_dagster.answers import QUESTIONS
 from dvd_rental_dagster.snowflake.account import execute
@@ -35,6 +36,7 @@ class Built:
 
     home: Home
     emulator: Emulator
+    printed: tuple[str, str]
     first: dict[str, tuple[Rows, Rows]]
     later: dict[str, tuple[Rows, Rows]]
 
@@ -46,15 +48,18 @@ def built(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory, dvdrenta
     with emulator.connection as connection:
         execute(connection, bootstrap(Layout("DVD_RENTALS", "DVD_RENTALS")))
 
-    def go(exported: Path) -> dict[str, tuple[Rows, Rows]]:
-        home.cli("run")
+    def go(exported: Path) -> tuple[str, dict[str, tuple[Rows, Rows]]]:
+        ran = home.run("dvd-rental", "run")
         emulator.tell("export", exported)
-        return {report: (report_rows(exported, report), source_rows(home.source_url, report)) for report in REPORTS}
+        return ran.stdout + ran.stderr, {
+            report: (report_rows(exported, report), source_rows(home.source_url, report)) for report in REPORTS
+        }
 
     try:
-        first = go(folder / "first.duckdb")
+        printed, first = go(folder / "first.duckdb")
         home.execute(*CHANGES)
-        yield Built(home, emulator, first, go(folder / "later.duckdb"))
+        again, later = go(folder / "later.duckdb")
+        yield Built(home, emulator, (printed, again), first, later)
     finally:
         home.cli("reset", "--yes")
 
@@ -69,6 +74,11 @@ def test_the_report_is_to_the_cent_what_the_source_answers(built: Built, report:
 def test_changes_and_deletes_arrive_in_the_report(built: Built, report: str) -> None:
     found, expected = built.later[report]
     assert found == expected
+
+
+def test_no_secret_is_told(built: Built) -> None:
+    assert places_of([SECRET, *passwords(built.home.path)], built.home.path, *built.printed) == []
+    assert_is_searched(built.home.path)
 
 
 def test_a_query_is_answered_by_snowflake_and_changes_nothing(built: Built) -> None:

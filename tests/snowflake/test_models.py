@@ -34,7 +34,10 @@ settings = load_settings()
 project.keep_manifest(settings)
 runs = {}
 for run, standing in (("first", False), ("later", True)):
-    runs[run] = {result.node.name: result.node.compiled_code for result in compile(settings).results}
+    results = compile(settings).results
+    runs[run] = {result.node.name: result.node.compiled_code for result in results}
+models = [result.node for result in results if result.node.resource_type == "model"]
+runs["configured"] = {model.name: model.config.to_dict() for model in models}
 
 developer = settings.model_copy(update={"snowflake_schema": "ADA"})
 project._kept[project._state(developer)] = project._kept[project._state(settings)]
@@ -72,6 +75,13 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     assert done.returncode == 0, done.stdout + done.stderr
     runs: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])  # dbt prints what it compiles inline
     return runs
+
+
+@pytest.fixture(scope="module")
+def configured(compiled: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """How every model is made, by its name."""
+    configured: dict[str, dict[str, Any]] = compiled["configured"]
+    return configured
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +151,19 @@ def test_the_project_builds_in_the_schemas_that_all_share(first: dict[str, str])
 
 def test_a_developer_reads_what_is_loaded_and_builds_apart(compiled: dict[str, Any]) -> None:
     assert compiled["developer"] == ["ADA_marts", "raw"]
+
+
+def test_no_fail_safe_is_paid_for_what_can_be_built_again(configured: dict[str, dict[str, Any]]) -> None:
+    tables = {name: config for name, config in configured.items() if config["materialized"] != "view"}
+    assert tables.keys() == {name for name in configured if not name.startswith("stg_")}
+    assert {name for name, config in tables.items() if config["transient"] is not True} == set()
+
+
+def test_the_big_facts_are_clustered_by_their_day(configured: dict[str, dict[str, Any]], first: dict[str, str]) -> None:
+    clustered = {name: config["cluster_by"] for name, config in configured.items() if config.get("cluster_by")}
+    assert clustered == {"fct_payment": ["paid_on"], "fct_rental": ["rented_on"]}
+    for name, [day] in clustered.items():
+        assert day in sqlglot.parse_one(first[name], dialect="snowflake").named_selects
 
 
 @pytest.mark.parametrize("fact", ["fct_payment", "fct_rental", "fct_inventory"])

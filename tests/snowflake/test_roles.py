@@ -2,15 +2,19 @@
 
 import os
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from jinja2 import Environment
+from pydantic import SecretStr
 
 from dvd_rental_dagster.errors import SnowflakeError
 from dvd_rental_dagster.reading import read
-from dvd_rental_dagster.settings import Settings, load_settings
+from dvd_rental_dagster.replication.destinations.snowflake_session import PARAMETERS
+from dvd_rental_dagster.settings import Settings, Warehouse, load_settings
+from dvd_rental_dagster.snowflake.account import SESSION
 from dvd_rental_dagster.transformation.project import DBT_PATH, environment
 from dvd_rental_dagster.warehouse import chosen_destination
 
@@ -47,6 +51,26 @@ def profile() -> dict[str, Any]:
         for name, value in outputs["snowflake"].items()
         if "as_number" not in str(value)
     }
+
+
+def test_dbt_gets_in_by_a_key_or_by_a_password(settings: Settings, tmp_path: Path) -> None:
+    key = tmp_path / "key.p8"
+    here = settings.model_copy(
+        update={"warehouse": Warehouse.SNOWFLAKE, "snowflake_account": "org-account", "snowflake_user": "ADA"}
+    )
+    by_key = {"snowflake_private_key_path": key, "snowflake_private_key_passphrase": SecretStr("opens it")}
+    names = ("account", "user", "password", "private_key_path", "private_key_passphrase")
+    for update, expected in (
+        (by_key, ["org-account", "ADA", "", str(key), "opens it"]),
+        ({"snowflake_password": SecretStr("lets in")}, ["org-account", "ADA", "lets in", "", ""]),
+    ):
+        with environment(here.model_copy(update=update)):
+            found = profile()
+        assert [found[name] for name in names] == expected
+
+
+def test_what_dbt_asks_bears_the_tag_of_what_the_others_ask() -> None:
+    assert profile()["query_tag"] == PARAMETERS["QUERY_TAG"] == SESSION["QUERY_TAG"] == "dvd_rental"
 
 
 def test_sync_and_query_log_in_as_the_roles(roles: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
