@@ -60,6 +60,51 @@ class Inserts:
 
 
 @dataclass(frozen=True)
+class Corrections:
+    """``changes`` updates and deletes, 1 : 1, of payments that are there, in transactions of ``size``.
+
+    They are spread over the table: each is of the first row behind a random place in its own equal part of the keys.
+    """
+
+    changes: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"updates and deletes of old rows, {self.size:,} a transaction"
+
+    def write(self, source: Source) -> int:
+        """Commit them and return how many there are."""
+        with source.connection() as connection:
+            connection.execute(_SETTINGS)
+            connection.execute(
+                sql.SQL(
+                    """
+                    do $$
+                    declare
+                        first integer := (select min(payment_id) from payment);
+                        range integer := (select max(payment_id) from payment) - first;
+                        old integer;
+                    begin
+                        for i in 0 .. {changes} - 1 loop
+                            old := first + range * ((i + random()) / {changes});
+                            select min(payment_id) into old from payment where payment_id >= old;
+                            if i % 2 = 0 then
+                                update payment set amount = amount + 0.01 where payment_id = old;
+                            else
+                                delete from payment where payment_id = old;
+                            end if;
+                            if (i + 1) % {size} = 0 then
+                                commit;
+                            end if;
+                        end loop;
+                    end $$
+                    """
+                ).format(changes=sql.Literal(self.changes), size=sql.Literal(self.size))
+            )
+        return self.changes
+
+
+@dataclass(frozen=True)
 class Mixed:
     """``changes`` inserts, updates and deletes, 1 : 2 : 1, over all tables.
 

@@ -44,7 +44,12 @@ def test_every_measure_has_its_rows_and_nothing_is_left_behind(tmp_path: Path) -
         *(("snapshot", "payments", who) for who in ("engine", "COPY (format binary)")),
         *(("changes", what, who) for what in (inserts, mixed) for who in ("engine", "pg_recvlogical")),
         *(("memory", f"6,000 {what}", "engine") for what in (mixed, "inserts, 6,000 a transaction")),
-        *(("idle", what, "engine") for what in ("nothing to do", "100 changes, scale 1", "100 changes, scale 2")),
+        ("idle", "nothing to do", "engine"),
+        *(
+            ("idle", f"100 {what}, scale {scale}", "engine")
+            for what in ("inserts", "updates and deletes")
+            for scale in (1, 2)
+        ),
         *(("peers", "payments", who) for who in ("dlt, pyarrow", "dlt, connectorx", "Debezium")),
         *(("peers", what, "Debezium") for what in (inserts, mixed)),
     }

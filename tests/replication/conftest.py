@@ -10,6 +10,7 @@ from replica import STREAMS, TABLES, Replica
 from shop import TABLES as SHOP
 
 from dvd_rental_dagster.catalog import Stream
+from dvd_rental_dagster.replication import packed_columns
 from dvd_rental_dagster.source.cluster import OWNER
 from dvd_rental_dagster.source.connection_string import database_of
 from dvd_rental_dagster.source.server import EmbeddedServer
@@ -39,6 +40,13 @@ def replica(make_replica: Callable[..., Replica]) -> Replica:
     )
     made.sync()
     return made
+
+
+@pytest.fixture
+def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of facts that are read a block at a time, as if they were large."""
+    monkeypatch.setattr(packed_columns, "_RANGE_BYTES", 8192)
+    monkeypatch.setattr(packed_columns, "_FEWEST_BLOCKS", 1)
 
 
 @pytest.fixture

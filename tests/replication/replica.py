@@ -23,6 +23,8 @@ TABLES = """
     create table empty (id integer primary key);
 """
 STREAMS = (Stream("item", ("id",)), Stream("place", ("x", "y")), Stream("empty", ("id",)))
+FACTS = "create table reading (id integer primary key, value numeric(6, 2), taken_at timestamptz)"
+READING = Stream("reading", ("id",))
 _SLOT_IS_FREE = """
     do $$ begin
         while exists (select from pg_replication_slots where slot_name = '{}' and active) loop

@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import psycopg
 import pytest
@@ -35,7 +37,6 @@ TABLES = """
     create table bag (x integer, name text);
     create table credit (id bigint generated always as identity primary key, amount integer not null);
     create table debit (id bigint generated always as identity primary key, amount integer not null);
-    alter table pair replica identity full;
     alter table coded replica identity using index coded_code_key;
     alter table bag replica identity full;
 """
@@ -44,13 +45,19 @@ STREAMS = (
     Stream("credit", ("id",)), Stream("debit", ("id",)),
 )  # fmt: skip
 _BIG = "(select string_agg(md5((i * {})::text), '') from generate_series(1, 300) as i)"
+_WAITER = "select exists (select from pg_locks where not granted and transactionid = %s::text::xid), pg_sleep(0.01)"
 _REFUSED = (psycopg.errors.UniqueViolation, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+
+Stop: TypeAlias = Callable[..., bool]
+"""Syncs until a failpoint: whether it was reached."""
 
 keys = st.integers(1, 6)
 words = st.one_of(st.none(), st.text(alphabet="aé'\"\\{} ", max_size=6))
 sizes = st.sampled_from([None, 1, 2])
 sessions = st.integers(0, SESSIONS - 1)
 points = st.sampled_from([point for point in FailPoint if point is not FailPoint.IN_SNAPSHOT])
+stops: st.SearchStrategy[Stop] = st.sampled_from([sync_interrupted, sync_killed])
+resyncs = st.one_of(st.just([stream.name for stream in STREAMS]), st.sampled_from(STREAMS).map(lambda one: [one.name]))
 
 
 class Histories(RuleBasedStateMachine):
@@ -77,7 +84,9 @@ class Histories(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         names = ", ".join(stream.name for stream in STREAMS)
-        self.replica.execute("alter table simple replica identity default", f"truncate {names}")
+        self.replica.execute(
+            "alter table simple replica identity default", "alter table pair replica identity full", f"truncate {names}"
+        )
 
     @rule(session=sessions, key=keys, name=words, size=sizes)
     def upsert(self, session: int, key: int, name: str | None, size: int | None) -> None:
@@ -192,9 +201,9 @@ class Histories(RuleBasedStateMachine):
         )
         self.locking.add(session)
 
-    @rule(session=sessions, identity=st.sampled_from(["full", "default"]))
-    def identify(self, session: int, identity: str) -> None:
-        self.do(session, f"alter table simple replica identity {identity}")
+    @rule(session=sessions, name=st.sampled_from(["simple", "pair"]), identity=st.sampled_from(["full", "default"]))
+    def identify(self, session: int, name: str, identity: str) -> None:
+        self.do(session, f"alter table {name} replica identity {identity}")
         self.locking.add(session)
 
     @rule(session=sessions)
@@ -218,17 +227,62 @@ class Histories(RuleBasedStateMachine):
         self.replica.assert_follows()
         self.read()
 
-    @rule(point=points, calls=st.integers(1, 4))
-    def sync_and_fail(self, point: FailPoint, calls: int) -> None:
+    @rule(stop=stops, point=points, calls=st.integers(1, 4))
+    def sync_and_stop(self, stop: Stop, point: FailPoint, calls: int) -> None:
         self.unlock()
-        sync_interrupted(self.replica, point, calls)
+        stop(self.replica, point, calls)
         self.read()
 
-    @rule(point=points, calls=st.integers(1, 4))
-    def sync_and_die(self, point: FailPoint, calls: int) -> None:
-        self.unlock()
-        sync_killed(self.replica, point, calls)
+    @rule(names=resyncs, session=sessions, one=keys, other=keys, name=words)
+    def resync(self, names: list[str], session: int, one: int, other: int, name: str | None) -> None:
+        self.beside_writers(session, one, other, name, lambda: self.replica.sync(resync=names))
+        self.replica.assert_follows()
         self.read()
+
+    @rule(names=resyncs, session=sessions, one=keys, other=keys, name=words, stop=stops, calls=st.integers(1, 6))
+    def resync_and_stop(
+        self, names: list[str], session: int, one: int, other: int, name: str | None, stop: Stop, calls: int
+    ) -> None:
+        load = partial(stop, self.replica, FailPoint.IN_SNAPSHOT, min(calls, len(names)), resync=names)
+        assert self.beside_writers(session, one, other, name, load)
+        self.read()
+
+    def beside_writers(self, session: int, one: int, other: int, name: str | None, load: Callable[[], Any]) -> Any:
+        """Load while transactions follow one another so closely that one is open where the snapshot is taken.
+
+        A snapshot waits for the writers that it finds, then for those that came meanwhile, and for nobody after them
+        (PostgreSQL's src/backend/replication/logical/snapbuild.c, SnapBuildFindSnapshot).
+        """
+        self.unlock()
+        follower = 1 - session
+        self.sessions[follower].commit()
+        with ThreadPoolExecutor(1) as pool:
+            xid = self.write(session, one, name)
+            loading = pool.submit(load)
+            self.await_waiter(xid, loading)
+            xid = self.write(follower, other, name)
+            self.sessions[session].commit()
+            self.await_waiter(xid, loading)
+            self.write(session, one, name)
+            self.sessions[follower].commit()
+            return loading.result()
+
+    def write(self, session: int, key: int, name: str | None) -> str:
+        """Write into every table what the server lets the session write; its transaction's number."""
+        self.upsert(session, key, name, 1)
+        self.pair(session, key, key, name, 2)
+        self.code(session, key, key, name, None)
+        self.fill_bag(session, key, name, key)
+        self.transfer(session, 3, key)
+        row = self.sessions[session].execute("select pg_current_xact_id()::text").fetchone()
+        assert row is not None
+        return str(row[0])
+
+    def await_waiter(self, xid: str, loading: "Future[Any]") -> None:
+        """Wait until the load waits for the transaction, or ends where it should not."""
+        with psycopg.connect(self.replica.url, autocommit=True) as observer:
+            while not loading.done() and observer.execute(_WAITER, (xid,)).fetchone() != (True, ""):
+                pass
 
     def read(self) -> None:
         """What a reader sees is what some transaction left: no half of one, and history with it."""

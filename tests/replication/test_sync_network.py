@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from outage import fast, immediate
 from proxy import Proxy
-from replica import PUBLICATION, Replica
+from replica import FACTS, PUBLICATION, READING, Replica
 
 from dvd_rental_dagster.errors import DvdRentalError, SourceUnreachableError
 from dvd_rental_dagster.replication import session
@@ -23,11 +23,16 @@ from dvd_rental_dagster.source.server import EmbeddedServer
 
 LOG = b"START_REPLICATION"
 SNAPSHOT = b'COPY (select "id"'
+PACKED = b"COPY (select count(*)"
 GOODBYE = b"c\0\0\0\4"
 MIDDLE = 40_003  # bytes: behind the first messages, and at the end of none
 ROWS = 3000
+READINGS = 6000
 GOES_ON = "goes on where it stopped"
 LIBPQ = "?gssencmode=prefer"  # where GSSAPI is allowed the connection stays with libpq, as when it is encrypted
+
+pytestmark = pytest.mark.usefixtures("small_ranges")
+moments = pytest.mark.parametrize("said", [LOG, SNAPSHOT, PACKED], ids=["log", "snapshot", "snapshot of facts"])
 
 
 @pytest.fixture
@@ -47,16 +52,21 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Silence, "limit_seconds", 2)
 
 
-def change(replica: Replica) -> None:
+def change(replica: Replica, said: bytes = LOG) -> None:
+    """Write what the sync reads, and where the fault lies in the snapshot of a table of facts, make that table."""
     replica.execute(
         f"insert into item select i, 'item ' || i, i, repeat('x', 50) from generate_series(1001, {1000 + ROWS}) as i",
         "delete from item where id < 10",
     )
+    if said == PACKED:
+        filled = f"insert into reading select i, i / 100.0, now() from generate_series(1, {READINGS}) as i"
+        replica.execute(FACTS, filled)
+        replica.streams += (READING,)
 
 
 def sync_through(proxy: Proxy, replica: Replica, said: bytes, way: str = "") -> None:
     """Bring the replica up to date; where the fault lies in the snapshot, with a full load."""
-    replace(replica, url=proxy.url + way).sync(resync=[] if said in {LOG, GOODBYE} else ["item"])
+    replace(replica, url=proxy.url + way).sync(resync=[] if said in {LOG, GOODBYE, PACKED} else ["item"])
 
 
 def assert_goes_on(replica: Replica) -> None:
@@ -64,17 +74,21 @@ def assert_goes_on(replica: Replica) -> None:
     replica.await_free_slot()
     replica.sync()
     replica.assert_equal()
-    versions = replica.rows("select count(*), count(distinct (id, _ab_cdc_lsn)) from history.item")
-    assert versions == [(20 + ROWS + 9,) * 2]
+    written = {"item": 20 + ROWS + 9, "reading": READINGS}
+    for name in {stream.name for stream in replica.streams} & written.keys():
+        versions = replica.rows(f"select count(*), count(distinct (id, _ab_cdc_lsn)) from history.{name}")
+        assert versions == [(written[name],) * 2]
 
 
 @pytest.mark.parametrize(
-    ("said", "way"), [(LOG, ""), (LOG, LIBPQ), (SNAPSHOT, "")], ids=["log", "log by libpq", "snapshot"]
+    ("said", "way"),
+    [(LOG, ""), (LOG, LIBPQ), (SNAPSHOT, ""), (PACKED, "")],
+    ids=["log", "log by libpq", "snapshot", "snapshot of facts"],
 )
 def test_a_connection_reset_in_the_middle_of_a_message_is_named_and_the_next_sync_goes_on(
     replica: Replica, proxy: Proxy, said: bytes, way: str
 ) -> None:
-    change(replica)
+    change(replica, said)
     fault = proxy.cut(said, MIDDLE)
     with pytest.raises(SourceUnreachableError, match=f"broke: .*{GOES_ON}"):
         sync_through(proxy, replica, said, way)
@@ -91,6 +105,7 @@ def test_a_connection_reset_in_the_middle_of_a_message_is_named_and_the_next_syn
         pytest.param(LOG, 0, "", id="start of the log"),
         pytest.param(LOG, 0, LIBPQ, id="start of the log by libpq"),
         pytest.param(SNAPSHOT, MIDDLE, "", id="snapshot"),
+        pytest.param(PACKED, MIDDLE, "", id="snapshot of facts"),
         pytest.param(b"set transaction snapshot", 0, "", id="start of the snapshot"),
         pytest.param(b"pg_current_wal_flush_lsn", 0, "", id="query"),
         pytest.param(b"CREATE_REPLICATION_SLOT", 0, "", id="slot"),
@@ -99,7 +114,7 @@ def test_a_connection_reset_in_the_middle_of_a_message_is_named_and_the_next_syn
 def test_a_connection_that_falls_silent_ends_the_sync(
     replica: Replica, proxy: Proxy, said: bytes, after: int, way: str
 ) -> None:
-    change(replica)
+    change(replica, said)
     fault = proxy.silence(said, after)
     with pytest.raises(SourceUnreachableError, match=f"answer.*{GOES_ON}"):
         sync_through(proxy, replica, said, way)
@@ -109,9 +124,9 @@ def test_a_connection_that_falls_silent_ends_the_sync(
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("said", [LOG, SNAPSHOT], ids=["log", "snapshot"])
+@moments
 def test_a_whole_network_that_falls_silent_ends_the_sync(replica: Replica, proxy: Proxy, said: bytes) -> None:
-    change(replica)
+    change(replica, said)
     proxy.silence(said, MIDDLE, everywhere=True)
     with pytest.raises(SourceUnreachableError, match="timeout expired"):
         sync_through(proxy, replica, said, "?connect_timeout=2")
@@ -168,7 +183,7 @@ def test_a_slow_link_is_slow_and_nothing_else(replica: Replica) -> None:
 
 
 @pytest.mark.parametrize("shutdown", [fast, immediate])
-@pytest.mark.parametrize("said", [LOG, SNAPSHOT], ids=["log", "snapshot"])
+@moments
 def test_a_server_that_shuts_down_in_the_middle_is_named_and_after_its_restart_the_sync_goes_on(
     replica: Replica,
     proxy: Proxy,
@@ -176,7 +191,7 @@ def test_a_server_that_shuts_down_in_the_middle_is_named_and_after_its_restart_t
     said: bytes,
     shutdown: Callable[[EmbeddedServer], None],
 ) -> None:
-    change(replica)
+    change(replica, said)
     fault = proxy.pause(said, MIDDLE, lambda: shutdown(restarted))
     with pytest.raises(DvdRentalError, match=GOES_ON):
         sync_through(proxy, replica, said)

@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import duckdb
 import psycopg
+import pyarrow as pa
 import pytest
-from replica import Replica
+from replica import FACTS, READING, Replica
 
 from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import SlotError, SourceLockedError, StreamTableError
@@ -18,11 +19,21 @@ from dvd_rental_dagster.replication import session, snapshot
 from dvd_rental_dagster.replication.packed_columns import PackedColumns
 
 STREAM_NAMES = ("item", "place", "empty")
+ITEMS_AND_PLACES = (
+    "insert into item values (%(number)s, 'new', 1, null)",
+    "update place set label = %(number)s::text where x = %(number)s %% 5 + 1",
+    "delete from item where id = %(number)s - 3",
+)
+READINGS = (
+    "insert into reading values (%(number)s, null, 'infinity')",
+    "update reading set value = -1, taken_at = now() where id in (%(number)s %% 6000, %(number)s - 2)",
+    "delete from reading where id in (%(number)s * 7 %% 6000, %(number)s - 3)",
+)
 
 
 @contextmanager
-def writing(replica: Replica) -> Iterator[threading.Event]:
-    """A writer that changes rows of two tables in each of its transactions until the context ends."""
+def writing(replica: Replica, statements: tuple[str, ...] = ITEMS_AND_PLACES) -> Iterator[threading.Event]:
+    """A writer that executes the statements in each of its transactions until the context ends."""
     stop, wrote = threading.Event(), threading.Event()
 
     def write() -> None:
@@ -31,9 +42,8 @@ def writing(replica: Replica) -> Iterator[threading.Event]:
             while not stop.is_set():
                 number += 1
                 with connection.transaction():
-                    connection.execute("insert into item values (%s, 'new', 1, null)", (number,))
-                    connection.execute("update place set label = %s where x = %s", (str(number), number % 5 + 1))
-                    connection.execute("delete from item where id = %s", (number - 3,))
+                    for statement in statements:
+                        connection.execute(statement, {"number": number})  # type: ignore[arg-type]
                 wrote.set()
 
     writer = threading.Thread(target=write)
@@ -59,6 +69,31 @@ def test_what_is_written_during_a_full_load_is_there_once(replica: Replica) -> N
     replica.sync()
     replica.assert_equal()
     assert replica.rows("select id from raw.item group by id having count(*) > 1") == []
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_what_is_written_between_two_ranges_of_a_table_of_facts_is_there_once(
+    make_replica: Callable[..., Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = make_replica(FACTS, (READING,))
+    replica.execute("insert into reading select i, i / 100.0, '2024-01-01' from generate_series(1, 6000) as i")
+    replica.sync()
+    ranges = []
+    rows = PackedColumns.rows
+    with writing(replica, READINGS) as wrote, monkeypatch.context() as between:
+
+        def wait_for_writes(columns: PackedColumns, packed: pa.RecordBatch) -> pa.RecordBatch:
+            ranges.append(packed)
+            wrote.clear()
+            assert wrote.wait(60)
+            return rows(columns, packed)
+
+        between.setattr(PackedColumns, "rows", wait_for_writes)
+        replica.sync(resync=["reading"])
+    assert len(ranges) > 10
+    replica.sync()
+    replica.assert_equal()
+    assert replica.rows("select id from raw.reading group by id having count(*) > 1") == []
 
 
 def test_a_table_is_read_in_ranges_to_its_last_row(
