@@ -59,9 +59,10 @@ def read_attributes(connection: Connection[Any], table_oid: int) -> dict[int, At
         """
         select
             attnum, attname, atttypid::int8, attisdropped,
-            atthasdef or attidentity <> '' as has_default,
+            atthasdef or attidentity <> '' or coalesce(typdefault is not null, false) as has_default,
             (attmissingval::text::text[])[1] as missing
         from pg_catalog.pg_attribute
+        left join pg_catalog.pg_type on pg_attribute.atttypid = pg_type.oid
         where attrelid = %s::oid and attnum > 0
         order by attnum
         """,

@@ -77,6 +77,9 @@ KEY = "key_of_item"
 
 REFUSED = {
     "a default that is computed": "alter table item add column extra double precision default random()",
+    "a domain with a default": (
+        "create domain stars as integer default 3 check (value < 6); alter table item add column extra stars"
+    ),
     "an identity column": "alter table item add column extra integer generated always as identity",
     "a wider integer": "alter table place alter column label type integer using length(label)",
     "fewer digits": "alter table item alter column price type numeric(7, 1)",
