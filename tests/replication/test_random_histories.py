@@ -5,13 +5,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from interruption import sync_interrupted, sync_killed
 from replica import Replica
 
@@ -30,6 +30,7 @@ BATCH_BYTES = 4096
 """So small that most transactions are larger than half a batch, and some than a whole one."""
 
 SESSIONS = 2
+RESYNCS = 20 if LONG else 2  # of an example, its first included
 TABLES = """
     create table simple (id integer primary key, name text, big text);
     create table pair (x integer, y integer, name text, big text, primary key (x, y));
@@ -48,16 +49,17 @@ _BIG = "(select string_agg(md5((i * {})::text), '') from generate_series(1, 300)
 _WAITER = "select exists (select from pg_locks where not granted and transactionid = %s::text::xid), pg_sleep(0.01)"
 _REFUSED = (psycopg.errors.UniqueViolation, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
-Stop: TypeAlias = Callable[..., bool]
-"""Syncs until a failpoint: whether it was reached."""
-
 keys = st.integers(1, 6)
 words = st.one_of(st.none(), st.text(alphabet="aé'\"\\{} ", max_size=6))
 sizes = st.sampled_from([None, 1, 2])
 sessions = st.integers(0, SESSIONS - 1)
 points = st.sampled_from([point for point in FailPoint if point is not FailPoint.IN_SNAPSHOT])
-stops: st.SearchStrategy[Stop] = st.sampled_from([sync_interrupted, sync_killed])
-resyncs = st.one_of(st.just([stream.name for stream in STREAMS]), st.sampled_from(STREAMS).map(lambda one: [one.name]))
+stops: st.SearchStrategy[Callable[..., bool]] = st.sampled_from([sync_interrupted, sync_killed])
+resyncs: dict[str, st.SearchStrategy[Any]] = {
+    "names": st.sampled_from([[stream.name for stream in STREAMS], *([stream.name] for stream in STREAMS)]),
+    "session": sessions, "one": keys, "other": keys, "name": words,
+    "stop": st.one_of(st.none(), stops), "calls": st.integers(1, len(STREAMS)),
+}  # fmt: skip
 
 
 class Histories(RuleBasedStateMachine):
@@ -72,6 +74,7 @@ class Histories(RuleBasedStateMachine):
             for _ in range(SESSIONS)
         ]
         self.locking: set[int] = set()
+        self.resyncs = 0
 
     def do(self, session: int, *statements: str, **values: Any) -> None:
         """Run the statements in the session's transaction, all or, where the server refuses one, none."""
@@ -81,12 +84,13 @@ class Histories(RuleBasedStateMachine):
             for statement in statements:
                 connection.execute(statement, values)  # type: ignore[arg-type]
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(**resyncs)
+    def begin(self, **load: Any) -> None:
         names = ", ".join(stream.name for stream in STREAMS)
         self.replica.execute(
             "alter table simple replica identity default", "alter table pair replica identity full", f"truncate {names}"
         )
+        self.resync(**load)
 
     @rule(session=sessions, key=keys, name=words, size=sizes)
     def upsert(self, session: int, key: int, name: str | None, size: int | None) -> None:
@@ -228,27 +232,23 @@ class Histories(RuleBasedStateMachine):
         self.read()
 
     @rule(stop=stops, point=points, calls=st.integers(1, 4))
-    def sync_and_stop(self, stop: Stop, point: FailPoint, calls: int) -> None:
+    def sync_and_stop(self, stop: Callable[..., bool], point: FailPoint, calls: int) -> None:
         self.unlock()
         stop(self.replica, point, calls)
         self.read()
 
-    @rule(names=resyncs, session=sessions, one=keys, other=keys, name=words)
-    def resync(self, names: list[str], session: int, one: int, other: int, name: str | None) -> None:
-        self.beside_writers(session, one, other, name, lambda: self.replica.sync(resync=names))
-        self.replica.assert_follows()
+    @precondition(lambda self: self.resyncs < RESYNCS)
+    @rule(**resyncs)
+    def resync(self, names: list[str], stop: Callable[..., bool] | None, calls: int, **writers: Any) -> None:
+        self.resyncs += 1
+        stopped = partial(stop, self.replica, FailPoint.IN_SNAPSHOT, min(calls, len(names))) if stop else None
+        load = stopped or self.replica.sync
+        assert self.beside_writers(partial(load, resync=names), **writers)
+        self.replica.assert_follows(up_to_now=not stop)
         self.read()
 
-    @rule(names=resyncs, session=sessions, one=keys, other=keys, name=words, stop=stops, calls=st.integers(1, 6))
-    def resync_and_stop(
-        self, names: list[str], session: int, one: int, other: int, name: str | None, stop: Stop, calls: int
-    ) -> None:
-        load = partial(stop, self.replica, FailPoint.IN_SNAPSHOT, min(calls, len(names)), resync=names)
-        assert self.beside_writers(session, one, other, name, load)
-        self.read()
-
-    def beside_writers(self, session: int, one: int, other: int, name: str | None, load: Callable[[], Any]) -> Any:
-        """Load while transactions follow one another so closely that one is open where the snapshot is taken.
+    def beside_writers(self, load: Callable[[], Any], session: int, one: int, other: int, name: str | None) -> Any:
+        """Load, and return what that does, while writers follow one another: one is open where the snapshot is taken.
 
         A snapshot waits for the writers that it finds, then for those that came meanwhile, and for nobody after them
         (PostgreSQL's src/backend/replication/logical/snapbuild.c, SnapBuildFindSnapshot).
@@ -274,9 +274,8 @@ class Histories(RuleBasedStateMachine):
         self.code(session, key, key, name, None)
         self.fill_bag(session, key, name, key)
         self.transfer(session, 3, key)
-        row = self.sessions[session].execute("select pg_current_xact_id()::text").fetchone()
-        assert row is not None
-        return str(row[0])
+        [(xid,)] = self.sessions[session].execute("select pg_current_xact_id()::text")
+        return str(xid)
 
     def await_waiter(self, xid: str, loading: "Future[Any]") -> None:
         """Wait until the load waits for the transaction, or ends where it should not."""
