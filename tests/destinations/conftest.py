@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ from replica import STREAMS, TABLES
 from stores import FURTHER, LONG, Carried, DuckDBStore, JsonStore, PostgresStore, SnowflakeStore, Store
 
 from dvd_rental_dagster.catalog import Stream
+from dvd_rental_dagster.replication.destinations.snowflake_session import SnowflakeSession
 from dvd_rental_dagster.source.cluster import SUPERUSER
 from dvd_rental_dagster.source.server import EmbeddedServer
 
@@ -35,6 +37,21 @@ def postgres_store(server: EmbeddedServer) -> Iterator[PostgresStore]:
 def snowflake_store(emulator: Emulator) -> SnowflakeStore:
     """A database of the emulator's, which ends with it."""
     return SnowflakeStore(emulator.port, f"WAREHOUSE_{uuid.uuid4().hex.upper()}")
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement that goes to Snowflake, in order."""
+    statements: list[str] = []
+    for name in ("execute", "ask", "put"):
+        real = getattr(SnowflakeSession, name)
+
+        def note(session: SnowflakeSession, statement: str, *rest: Any, real: Callable[..., Any] = real) -> Any:
+            statements.append(statement)
+            return real(session, statement, *rest)
+
+        monkeypatch.setattr(SnowflakeSession, name, note)
+    return statements
 
 
 @pytest.fixture
