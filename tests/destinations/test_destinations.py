@@ -1,12 +1,12 @@
 """What every destination keeps of the one contract: rows, versions, the ledger with them, all or nothing."""
 
-from collections.abc import importlib
+import importlib
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import Callable
 import psycopg
 import pytest
 from stores import Carried, Row, Store, values
