@@ -263,12 +263,23 @@ def reset(
 
     Examples: `dvd-rental reset`, `dvd-rental reset --warehouse --yes`
     """
-    from dvd_rental_dagster.source.endpoint import embedded_server  # noqa: PLC0415
-
     settings = load_settings()
     what = _removed(settings, warehouse)
     if not yes and not typer.confirm(f"Remove {what}?"):
         raise typer.Exit(1)
+    try:
+        _remove(settings, warehouse)
+    except OSError as error:
+        raise DvdRentalError(
+            f"Not everything was removed: {error}. Stop what still works there, such as dvd-rental ui (Ctrl-C), and "
+            "reset again."
+        ) from error
+    out.print(f"Removed {what}.", markup=False, soft_wrap=True)
+
+
+def _remove(settings: Settings, warehouse: bool) -> None:
+    from dvd_rental_dagster.source.endpoint import embedded_server  # noqa: PLC0415
+
     settings.duckdb_path.unlink(missing_ok=True)
     settings.duckdb_path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
     if settings.warehouse is Warehouse.JSON:
@@ -281,7 +292,6 @@ def reset(
         embedded_server(settings).remove()
         if settings.home.exists():
             shutil.rmtree(settings.home)
-    out.print(f"Removed {what}.", markup=False, soft_wrap=True)
 
 
 def _removed(settings: Settings, warehouse: bool) -> str:

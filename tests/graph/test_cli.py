@@ -1,5 +1,7 @@
 """The command line: help, errors of one line, exit codes."""
 
+import errno
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from home import Home
 from typer.testing import CliRunner
 
 from dvd_rental_dagster.cli import app
+from dvd_rental_dagster.errors import DvdRentalError
 from dvd_rental_dagster.settings import Settings
 
 COMMANDS = [
@@ -94,6 +97,19 @@ def test_reset_says_that_tables_outside_the_home_stay(
         done = CliRunner().invoke(app, ["reset", *options, "--yes"])
         assert done.stdout == f"Removed {said}.\n"
         assert not note.parent.exists()
+
+
+def test_reset_names_what_it_could_not_remove_and_the_remedy(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meet_a_writer(path: Path) -> None:
+        raise OSError(errno.ENOTEMPTY, "Directory not empty", str(path))
+
+    monkeypatch.setenv("DVD_RENTAL_HOME", str(settings.home))
+    settings.home.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(shutil, "rmtree", meet_a_writer)
+    with pytest.raises(DvdRentalError, match=f"Directory not empty: '{settings.home}'.*dvd-rental ui .Ctrl-C.*again"):
+        CliRunner().invoke(app, ["reset", "--yes"], catch_exceptions=False)
 
 
 @pytest.mark.parametrize("options", [["--warehouse"], []], ids=["the warehouse", "everything"])
