@@ -12,7 +12,7 @@ from dvd_rental_dagster.errors import PublicationError
 from dvd_rental_dagster.replication.ledger import Ledger
 
 _PREPARE = "Run dvd-rental source prepare."
-_OF_SCHEMAS_SINCE = 150000
+_OF_SCHEMAS_AND_FILTERS_SINCE = 150000
 _OF_SCHEMA = sql.SQL(
     "select oid, xmin from pg_catalog.pg_publication_namespace"
     " where pnpubid = publication.oid and pnnspid = class.relnamespace union all"
@@ -102,7 +102,7 @@ def _misread_partitions(connection: Connection[Any], tables: set[tuple[str, str]
 
 def _filtered(connection: Connection[Any], publication: str, tables: set[tuple[str, str]]) -> list[str]:
     """Tables with a row filter, which publications can have since PostgreSQL 15."""
-    if connection.info.server_version < 150000:  # noqa: PLR2004
+    if connection.info.server_version < _OF_SCHEMAS_AND_FILTERS_SINCE:
         return []
     rows = connection.execute(
         "select schemaname, tablename from pg_catalog.pg_publication_tables"
@@ -120,7 +120,7 @@ def read_marks(
     The log does not tell of that, nor of a publication that was dropped and made again: what changed between is not
     sent. Each row of the catalog has a number of its own, and the transaction that wrote it.
     """
-    of_schema = _OF_SCHEMA if connection.info.server_version >= _OF_SCHEMAS_SINCE else sql.SQL("")
+    of_schema = _OF_SCHEMA if connection.info.server_version >= _OF_SCHEMAS_AND_FILTERS_SINCE else sql.SQL("")
     rows = connection.execute(
         sql.SQL(
             """

@@ -97,10 +97,7 @@ def test_looking_at_the_ledger_changes_nothing(
     carried: Carried, store: SnowflakeStore, monkeypatch: pytest.MonkeyPatch, sent: list[str]
 ) -> None:
     carried.execute("alter table item rename name to title", "update item set price = 0 where id = 1")
-    with monkeypatch.context() as patch:
-        interrupt(patch, "create or replace", stop)
-        with pytest.raises(InterruptedSync):
-            carried.sync()
+    sync_until(carried, monkeypatch, "create or replace")
     sent.clear()
     with store.destination() as destination:
         assert destination.read_ledger()
@@ -116,10 +113,7 @@ def test_a_table_that_is_gone_before_it_is_put_in_its_place_asks_for_a_resync(
     carried: Carried, store: SnowflakeStore, monkeypatch: pytest.MonkeyPatch, schema: str
 ) -> None:
     carried.execute("alter table item rename name to title", "update item set price = 0 where id = 1")
-    with monkeypatch.context() as patch:
-        interrupt(patch, "create or replace", stop)
-        with pytest.raises(InterruptedSync):
-            carried.sync()
+    sync_until(carried, monkeypatch, "create or replace")
     store.ask(f'drop table {schema}."{dict(next_tables(store))[schema]}"')
     carried.execute("update item set price = 1 where id = 2")
     for _ in range(2):
@@ -162,6 +156,14 @@ def interrupt(patch: pytest.MonkeyPatch, start: str, act: Callable[[], object]) 
     patch.setattr(SnowflakeSession, "execute", execute)
 
 
+def sync_until(carried: Carried, monkeypatch: pytest.MonkeyPatch, start: str) -> None:
+    """A sync that ends before the first statement that puts a table in its place and begins so."""
+    with monkeypatch.context() as patch:
+        interrupt(patch, start, stop)
+        with pytest.raises(InterruptedSync):
+            carried.sync()
+
+
 def stop() -> None:
     raise InterruptedSync
 
@@ -171,10 +173,7 @@ def test_a_table_that_was_not_put_in_its_place_is_put_there_by_the_next(
     carried: Carried, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     carried.execute("alter table item rename name to title", "update item set price = 0 where id = 1")
-    with monkeypatch.context() as patch:
-        interrupt(patch, lost, stop)
-        with pytest.raises(InterruptedSync):
-            carried.sync()
+    sync_until(carried, monkeypatch, lost)
     carried.assert_equal()
     assert {row["title"] for row in carried.raw()} == {f"item {number}" for number in range(1, 21)}
 
