@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import duckdb
 import psycopg
 import pytest
 from replica import Replica
@@ -12,6 +13,7 @@ from replica import Replica
 from dvd_rental_dagster.catalog import Stream, SyncMode
 from dvd_rental_dagster.errors import SlotError
 from dvd_rental_dagster.replication import log_reader, slot
+from dvd_rental_dagster.replication.destinations import duckdb_file
 
 
 def test_insert_update_and_delete_arrive_with_every_version(replica: Replica) -> None:
@@ -119,6 +121,19 @@ def test_a_transaction_larger_than_a_batch_is_seen_whole(replica: Replica, monke
     report = replica.sync()
     assert report.transactions == 101
     replica.assert_equal()
+
+
+def test_what_a_long_backlog_wrote_does_not_stay_in_memory(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_reader, "BATCH_BYTES", 1 << 20)
+    monkeypatch.setattr(duckdb_file, "CACHED_BYTES", 4 << 20)
+    text = "(select string_agg(encode(sha512((i * 10 + j)::text::bytea), 'hex'), '') from generate_series(1, 10) as j)"
+    rows = "insert into item select i, {}, 1, null from generate_series({}, {}) as i"
+    replica.execute(*(rows.format(text, first, first + 9999) for first in range(10000, 60000, 10000)))
+    cached: list[int] = []
+    with duckdb.connect(replica.warehouse) as beside:  # the same instance, for it is the same process
+        memory = "select memory_usage_bytes from duckdb_memory() where tag = 'BASE_TABLE'"
+        replica.sync(progress=lambda *_: cached.extend(*zip(*beside.execute(memory).fetchall(), strict=True)))
+    assert max(cached) < 40 << 20
 
 
 def test_a_long_transaction_among_short_ones_arrives_in_commit_order(replica: Replica) -> None:

@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -50,12 +50,16 @@ create table if not exists ledger.streams (
 );
 """
 
+CACHED_BYTES = 32 << 20
+"""Bytes of the tables' blocks that may stay in memory while changes are applied."""
+
 # By default a transaction's new rows go to disk only after five row groups (614,400 rows) of a table: 100 MB and more.
 _SETTINGS = """
 set timezone = 'UTC';
 set preserve_insertion_order = false;
 set write_buffer_row_group_memory_limit = '16MB'
 """
+_APPLIES_A_LOOK = 4
 _HEADER_BYTES = 3 * 4096  # DuckDB's documentation, "Storage Versions and Format"
 _MAGIC = slice(8, 12)
 _HELD = "Could not set lock on file"
@@ -125,6 +129,7 @@ class DuckDBDestination:
         self._wait_seconds = wait_seconds
         self._stamp = Stamp(0, 0)
         self._written: dict[str, StreamState] | None = None
+        self._applies = 0
 
     def __enter__(self) -> Self:
         self._written = None
@@ -191,6 +196,9 @@ class DuckDBDestination:
         """See ``Destination.apply``."""
         with refusing_unfit_values(table.stream):
             apply(self._tables(table, state), changes)
+        self._applies += 1
+        if self._applies % _APPLIES_A_LOOK == 0:
+            self._drop_cached_blocks()
 
     def truncate(self, table: Table, state: StreamState, lsn: int, committed_at: int) -> int:
         """See ``Destination.truncate``."""
@@ -210,6 +218,22 @@ class DuckDBDestination:
         """See ``Destination.differing_keys``."""
         with refusing_unfit_values(table.stream):
             return DuckDBComparison(self._connection, table).differing_keys(rows, limit)
+
+    def _drop_cached_blocks(self) -> None:
+        """Let go of the tables' blocks in memory, of which DuckDB keeps all that it wrote, up to most of the machine's.
+
+        Lowering the limit drops what the disk has too. A session of its own does it, for an error would end the
+        transaction of ours.
+        """
+        with self._connection.cursor() as session:
+            memory = session.execute("select tag, memory_usage_bytes from duckdb_memory()").fetchall()
+            used = sum(size for _, size in memory)
+            cached = dict(memory)["BASE_TABLE"]
+            if cached <= CACHED_BYTES:
+                return
+            with suppress(duckdb.OutOfMemoryException):  # some are in use
+                session.execute(f"set memory_limit = '{used - cached + CACHED_BYTES // 4}B'")
+            session.execute("reset memory_limit")
 
     def _tables(self, table: Table, state: StreamState) -> StreamTables:
         return StreamTables(self._connection, self._stamp, table, state)
