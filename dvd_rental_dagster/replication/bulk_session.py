@@ -51,6 +51,10 @@ class BulkSession:
             self._connection.rollback()
         self._silence = Silence(self._url, pid)
 
+    def another(self) -> adbc.Connection:
+        """A connection of its own, without asking for the server's types again."""
+        return self._connection.adbc_clone()
+
     def execute(self, statement: str) -> None:
         """Execute a statement that has no result.
 
@@ -117,8 +121,8 @@ class BulkSession:
 
 
 @contextmanager
-def bulk_session(url: str) -> Iterator[BulkSession]:
-    """Open a session with the settings of every other.
+def bulk_session(url: str, beside: BulkSession | None = None) -> Iterator[BulkSession]:
+    """Open a session with the settings of every other; ``beside`` one that is open it knows the server's types already.
 
     Raises:
         SourceUnreachableError: no server answers, or it refuses the credentials.
@@ -126,7 +130,7 @@ def bulk_session(url: str) -> Iterator[BulkSession]:
     with _connecting:
         before = _sockets()
         try:
-            connection = adbc.connect(patient(url))
+            connection = beside.another() if beside else adbc.connect(patient(url))
         except adbc.Error as error:
             raise unreachable(url, error) from error
         link = _tcp_link(_sockets() - before, server_ports(url))

@@ -130,8 +130,5 @@ class StreamTables:
 
     def types(self, schema: str) -> dict[str, str]:
         """The columns of the stream's table as DuckDB has them, by name, with the types' names as ``column_type``'s."""
-        rows = self.connection.execute(
-            "select column_name, lower(data_type) from duckdb_columns() where schema_name = ? and table_name = ?",
-            [schema, self.table.stream.name],
-        ).fetchall()
-        return {name: _SHORT_NAMES.get(data_type, data_type) for name, data_type in rows}
+        rows = self.connection.execute(f"describe {schema}.{self.name}").fetchall()
+        return {name: _SHORT_NAMES.get(data_type.lower(), data_type.lower()) for name, data_type, *_ in rows}
