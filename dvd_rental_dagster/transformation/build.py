@@ -60,7 +60,7 @@ def build(
     Raises:
         GraphError: dbt could not run at all.
     """
-    arguments = ["build", "--quiet", "--no-write-json"]
+    arguments = ["build", "--no-write-json"]
     if select:
         arguments += ["--select", *select, "--exclude-resource-type", "unit_test"]
     if full_refresh:

@@ -14,6 +14,7 @@ from dvd_rental_dagster.catalog import STREAMS
 from dvd_rental_dagster.errors import GraphError
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings, Warehouse
 from dvd_rental_dagster.snowflake.account import building_role
+from dvd_rental_dagster.transformation.log import log_file
 
 DBT_PATH = PROJECT_ROOT / "dbt"
 _SOURCES = frozenset({".sql", ".yml", ".md", ".csv"})
@@ -47,7 +48,9 @@ def global_arguments(settings: Settings) -> list[str]:
         "--target", _target(settings),
         "--target-path", str(target_path(settings)),
         "--log-path", str(settings.logs_path / "dbt"),
-        "--log-level-file", "info",
+        "--log-level", "none",
+        "--log-level-file", "none",
+        "--no-use-colors",
     ]  # fmt: skip
 
 
@@ -125,7 +128,7 @@ def manifest(settings: Settings) -> dict[str, Any]:
     with FileLock(folder / "parse.lock"):
         if not (manifest_path.exists() and stamp.exists() and stamp.read_text() == current):
             stamp.unlink(missing_ok=True)
-            invoke(settings, ["parse", "--quiet"])
+            invoke(settings, ["parse"])
             stamp.write_text(current)
         parsed: dict[str, Any] = json.loads(manifest_path.read_text())
     return parsed
@@ -140,7 +143,7 @@ def keep_manifest(settings: Settings) -> None:
     Raises:
         GraphError: dbt cannot parse the project; the message is dbt's own.
     """
-    parsed = invoke(settings, ["parse", "--quiet"])
+    parsed = invoke(settings, ["parse"])
     from dbt.task import build  # noqa: F401, PLC0415  # what a fork would import first
     from dbt_common.clients.agate_helper import build_type_tester  # noqa: PLC0415
     from dbt_common.clients.jinja import template_cache  # noqa: PLC0415
@@ -164,8 +167,9 @@ def invoke(settings: Settings, arguments: Sequence[str], on_event: Callable[[Any
     """
     from dbt.cli.main import dbtRunner  # noqa: PLC0415  # takes seconds, and a fresh manifest needs none of it
 
-    with environment(settings):
-        runner = dbtRunner(manifest=_kept.get(_state(settings)), callbacks=[on_event] if on_event else [])
+    with environment(settings), log_file(settings.logs_path / "dbt") as write:
+        callbacks = [write, on_event] if on_event else [write]
+        runner = dbtRunner(manifest=_kept.get(_state(settings)), callbacks=callbacks)
         outcome = runner.invoke([*arguments, *global_arguments(settings)])
         _let_go_of_warehouse()
     if outcome.exception is not None:

@@ -27,7 +27,7 @@ def get_relation(self, database, schema, identifier):
     return self.Relation.create(database=database, schema=schema, identifier=identifier, type="table")
 
 def compile(settings, *selection):
-    return project.invoke(settings, ["compile", "--quiet", "--no-introspect", "--no-populate-cache", *selection])
+    return project.invoke(settings, ["compile", "--no-introspect", "--no-populate-cache", *selection])
 
 SnowflakeAdapter.get_relation = get_relation
 settings = load_settings()
