@@ -1,6 +1,7 @@
 """Runs that fail, that are killed, and that Dagster's own commands start."""
 
 import os
+import re
 import signal
 import time
 
@@ -26,6 +27,7 @@ def test_a_failed_check_stops_what_lies_below_and_readers_keep_what_they_had(bui
     failed = built_home.run("dvd-rental", "run", expected=1)
 
     assert "failed" in failed.stdout
+    assert re.search(r"\[ERROR\] .*stg_payment_amount", (built_home.path / "logs" / "dbt" / "dbt.log").read_text())
     assert built_home.query(revenue) == before
     with duckdb.connect(built_home.warehouse, read_only=True) as warehouse:
         assert warehouse.execute("select count(*) from raw.payment where amount < 0").fetchall() == [(1,)]
