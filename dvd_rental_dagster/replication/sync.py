@@ -191,8 +191,8 @@ class _Sync:
         if target <= ledger.lsn:
             return
         tables = {
-            stream.source_table: Table(stream, ledger.streams[stream.name].columns, stream.primary_key)
-            for stream in self.streams
+            state.table_oid: Table(stream, state.columns, stream.primary_key)
+            for stream, state in ((stream, ledger.streams[stream.name]) for stream in self.streams)
         }
         with open_stream(self.source_url, self.slot, self.publication, ledger.lsn) as stream:
             held = read_slot(self.source, self.slot)  # ours alone from here on; until now another could have read it

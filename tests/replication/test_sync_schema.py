@@ -71,6 +71,25 @@ APPLIED = {
         "update item set extra = 'blue' where id = 2",
     ),
     "another replica identity": ("alter table item replica identity full",),
+    "another name for a while": (
+        "alter table item rename to elsewhere",
+        "update elsewhere set name = 'changed there' where id < 3",
+        "alter table elsewhere rename to item",
+    ),
+    "another schema for a while, where it was emptied": (
+        "create schema elsewhere",
+        "alter table item set schema elsewhere",
+        "truncate elsewhere.item",
+        "alter table elsewhere.item set schema public",
+    ),
+    "a name that another table had for a while": (
+        "alter table item rename to ours",
+        "create table item (id integer primary key, name text, price numeric(8, 2), notes text)",
+        "insert into item values (1000, 'theirs')",
+        "insert into ours values (1001, 'ours')",
+        "drop table item",
+        "alter table ours rename to item",
+    ),
 }
 TOUCH = ("insert into item (id) values (400)", "delete from item where id = 4")
 KEY = "key_of_item"
