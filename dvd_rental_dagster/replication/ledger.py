@@ -7,14 +7,30 @@ from typing import Any
 
 from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.replication.column import Column
+from dvd_rental_dagster.replication.timelines import Timelines
 
 
 @dataclass(frozen=True)
 class SourceIdentity:
-    """Which database of which server a log belongs to: both change when a database is replaced."""
+    """Which database of which server a log belongs to: both change when a database is replaced.
+
+    ``timelines`` tell the server's log from that of the same server after it was restored; none where not known.
+    """
 
     system_identifier: str
     database_oid: int
+    timelines: Timelines | None = field(default=None, compare=False)
+
+    @property
+    def server(self) -> str:
+        """The server as a warehouse keeps it."""
+        return f"{self.system_identifier} {self.timelines}" if self.timelines else self.system_identifier
+
+    @classmethod
+    def of(cls, server: str, database_oid: int) -> "SourceIdentity":
+        """The identity that a warehouse kept; until 0.1 it knew of no timelines."""
+        system_identifier, _, timelines = server.partition(" ")
+        return cls(system_identifier, database_oid, Timelines.parse(timelines) if timelines else None)
 
 
 @dataclass(frozen=True)
@@ -75,9 +91,9 @@ def stream_rows(streams: Mapping[str, StreamState]) -> list[tuple[str, int, str,
 
 def ledger_of(position: Sequence[Any], streams: Iterable[Sequence[Any]]) -> Ledger:
     """The ledger of a position, whose fields stand in the order of ``Ledger`` and its identity, and ``stream_rows``."""
-    system_identifier, database_oid, slot, lsn, sync_id, extracted_at, committed_at = position
+    server, database_oid, slot, lsn, sync_id, extracted_at, committed_at = position
     states = {name: StreamState.of(*state) for name, *state in streams}
-    identity = SourceIdentity(system_identifier, database_oid)
+    identity = SourceIdentity.of(server, database_oid)
     return Ledger(identity, slot, lsn, sync_id, extracted_at, committed_at, states)
 
 

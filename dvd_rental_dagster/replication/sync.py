@@ -86,9 +86,10 @@ class _Sync:
 
     def execute(self, resync: frozenset[str]) -> SyncReport:
         ledger = self.destination.read_ledger()
-        identity = read_identity(self.source)
+        identity = read_identity(self.source_url, self.source)
+        log_end = flushed_lsn(self.source)
         anew = ledger is None or all(stream.name in resync for stream in self.streams)
-        check_slot(self.source, self.slot, identity, None if anew else ledger)
+        check_slot(self.source, self.slot, identity, log_end, None if anew else ledger)
         tables = {stream.source_table for stream in self.streams}
         check_publication(self.source, self.publication, tables)
         marks = read_marks(self.source, self.publication, tables)
@@ -103,12 +104,13 @@ class _Sync:
         due = [stream for stream in self.streams if self._is_due(stream, ledger, resync)]
         if ledger:
             self._check_tables(ledger, due)
-            ledger = self._marked(ledger, due, marks)
+            ledger = replace(self._marked(ledger, due, marks), identity=identity)
         self.destination.recover([stream.name for stream in due])
         if due:
             ledger = self._load(due, None if anew else ledger, ledger, identity, marks, stamp, report)
+            log_end = flushed_lsn(self.source)  # what was written meanwhile comes along
         assert ledger is not None  # noqa: S101  # without one every stream was due
-        self._follow(ledger, stamp, report)
+        self._follow(ledger, log_end if self.until_lsn is None else self.until_lsn, stamp, report)
         return report
 
     def _forget_others(self, ledger: Ledger) -> Ledger:
@@ -185,9 +187,8 @@ class _Sync:
         report.end_lsn = ledger.lsn
         return ledger
 
-    def _follow(self, ledger: Ledger, stamp: Stamp, report: SyncReport) -> None:
-        """Apply the log from the ledger's place to where it ends now, or exactly to the place that was asked for."""
-        target = flushed_lsn(self.source) if self.until_lsn is None else self.until_lsn
+    def _follow(self, ledger: Ledger, target: int, stamp: Stamp, report: SyncReport) -> None:
+        """Apply the log from the ledger's place to the target."""
         if target <= ledger.lsn:
             return
         tables = {
