@@ -5,7 +5,7 @@ It tells neither the numbers nor what the statement did to the rows that were th
 may be ahead of the log. What cannot be known from both is refused: only a full load can tell.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -15,6 +15,9 @@ from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import StreamTableError
 from dvd_rental_dagster.replication.array import array_to_json
 from dvd_rental_dagster.replication.column import Column, Kind
+
+DROPPED = "_airbyte_dropped_"
+"""How the name of a dropped column begins whose own another has taken."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,17 @@ class Evolution:
     missing: Mapping[str, str] = field(default_factory=dict)
     retyped: tuple[Column, ...] = ()
 
+    def retired(self, held: Collection[str]) -> dict[str, str]:
+        """New names for the dropped columns that a table has kept, where other columns take theirs.
+
+        ``held`` names all of the table's columns; case does not count. No column of a source has such a new name.
+        """
+        came = {name.lower() for name in (*self.renamed.values(), *(column.name for column in self.added))}
+        taken = came - {name.lower() for name in self.renamed}
+        number = sum(name.lower().startswith(DROPPED) for name in held)
+        kept = sorted(name for name in held if name.lower() in taken)
+        return {name: f"{DROPPED}{count}_{name}" for count, name in enumerate(kept, number + 1)}
+
     @property
     def changes_nothing(self) -> bool:
         """Whether the warehouse can stay as it is."""
@@ -60,7 +74,10 @@ def read_attributes(connection: Connection[Any], table_oid: int) -> dict[int, At
         select
             attnum, attname, atttypid::int8, attisdropped,
             atthasdef or attidentity <> '' or coalesce(typdefault is not null, false) as has_default,
-            (attmissingval::text::text[])[1] as missing
+            case
+                when typdelim = ',' then (attmissingval::text::text[])[1]
+                else btrim(attmissingval::text, '{}')  -- a box, which an array of boxes does not quote
+            end as missing
         from pg_catalog.pg_attribute
         left join pg_catalog.pg_type on pg_attribute.atttypid = pg_type.oid
         where attrelid = %s::oid and attnum > 0

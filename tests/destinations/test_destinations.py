@@ -262,6 +262,26 @@ def test_columns_that_come_and_go_do_so_in_the_warehouse(carried: Carried) -> No
     assert len(carried.history()) == 20 + 20 + 2
 
 
+def test_a_name_that_a_dropped_column_had_is_the_new_ones_alone(carried: Carried) -> None:
+    carried.execute("update item set notes = 'dropped' where id = 1", "alter table item drop column notes")
+    carried.execute("update item set price = 1 where id = 1")
+    carried.sync()
+    carried.transaction(
+        "alter table item rename column price to notes",
+        "alter table item rename column name to price",
+        "update item set price = 'renamed' where id = 2",
+    )
+    carried.sync()
+    carried.assert_equal()
+    carried.execute("alter table item drop column notes", "delete from item where id = 3")
+    carried.sync()
+    carried.execute("alter table item add column notes integer", "update item set notes = 7 where id = 4")
+    carried.sync()
+    carried.assert_equal()
+    assert_is_the_source(carried, "item")
+    assert "dropped" in {row["_airbyte_dropped_1_notes"] for row in carried.history()}
+
+
 def test_columns_may_swap_their_names(carried: Carried) -> None:
     carried.transaction(
         "alter table item rename column name to temporary",

@@ -17,6 +17,10 @@ APPLIED = {
         "create type mood as enum ('sad', 'it''s fine')",
         "alter table item add column extra mood default 'it''s fine'",
     ),
+    "a box with a default": ("alter table item add column extra box default '((1,1),(0,0))'",),
+    "an array of boxes with a default": (
+        "alter table item add column extra box[] default '{(1,1),(0,0);(2,2),(1,1)}'",
+    ),
     "an array with a default": ("alter table item add column extra text[] default '{a,\"b c\"}'",),
     "a column filled right after": (
         "alter table item add column extra text",

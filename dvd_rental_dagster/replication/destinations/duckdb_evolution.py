@@ -1,7 +1,8 @@
 """Changed columns of one stream in a DuckDB file.
 
-``raw`` follows the source. ``history`` keeps every version as it was: a dropped column stays, null in later versions,
-and a column whose type changed takes a type that holds the old values and the new.
+``raw`` follows the source. ``history`` keeps every version as it was: a dropped column stays, null in later versions
+and under another name where its own is taken, and a column whose type changed takes a type that holds the old values
+and the new.
 """
 
 import re
@@ -55,9 +56,8 @@ def common_type(first: str, second: str) -> str:
 
 
 def _rename(tables: StreamTables, schema: str, evolution: Evolution) -> None:
-    """Rename in two steps, for names may change hands; a name that an old column of the table keeps stays its own."""
-    held = tables.types(schema)
-    moves = {old: new for old, new in evolution.renamed.items() if new not in held or new in evolution.renamed}
+    """Rename in two steps, for names may change hands."""
+    moves = {**evolution.renamed, **evolution.retired(tables.types(schema))}
     for old in moves:
         _alter(tables, schema, f"rename column {quoted(old)} to {quoted('_airbyte_renamed_' + old)}")
     for old, new in moves.items():

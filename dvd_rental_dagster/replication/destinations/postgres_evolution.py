@@ -1,7 +1,8 @@
 """Changed columns of one stream in a PostgreSQL warehouse.
 
-``raw`` follows the source. ``history`` keeps every version as it was: a dropped column stays, null in later versions,
-and a column whose type changed takes a type that holds the old values and the new.
+``raw`` follows the source. ``history`` keeps every version as it was: a dropped column stays, null in later versions
+and under another name where its own is taken, and a column whose type changed takes a type that holds the old values
+and the new.
 """
 
 from psycopg import sql
@@ -36,9 +37,8 @@ def widen(tables: PostgresTables, schema: str) -> None:
 
 
 def _rename(tables: PostgresTables, schema: str, evolution: Evolution) -> None:
-    """Rename in two steps, for names may change hands; a name that an old column of the table keeps stays its own."""
-    held = tables.types(schema)
-    moves = {old: new for old, new in evolution.renamed.items() if new not in held or new in evolution.renamed}
+    """Rename in two steps, for names may change hands."""
+    moves = {**evolution.renamed, **evolution.retired(tables.types(schema))}
     between = {old: sql.Identifier(f"_airbyte_renamed_{number}") for number, old in enumerate(moves)}
     for old in moves:
         _alter(tables, schema, "rename column {old} to {new}", old=sql.Identifier(old), new=between[old])

@@ -1,8 +1,8 @@
 """Changed columns of one stream in Snowflake.
 
-``raw`` follows the source. ``history`` keeps every version as it was: a dropped column stays, null in later versions,
-and a column whose type changed takes a type that holds the old values and the new. Columns are added, and numbers
-widened, at once, for that changes no row; all else makes the table anew.
+``raw`` follows the source. ``history`` keeps every version as it was: a dropped column stays, null in later versions
+and under another name where its own is taken, and a column whose type changed takes a type that holds the old values
+and the new. Columns are added, and numbers widened, at once, for that changes no row; all else makes the table anew.
 """
 
 from collections.abc import Mapping
@@ -29,10 +29,8 @@ def evolve(tables: SnowflakeTables, evolution: Evolution, lsn: int, committed_at
     renamed = {folded(old): folded(new) for old, new in evolution.renamed.items() if folded(old) != folded(new)}
     for schema in ("RAW", "HISTORY"):
         if schema == "HISTORY" or tables.appends:
-            held = tables.held(schema)
-            # A name that an old column of the table keeps stays its own.
-            moved = {old: new for old, new in renamed.items() if new not in held or new in renamed}
-            widen(tables, schema, moved)
+            retired = evolution.retired(tables.held(schema))
+            widen(tables, schema, renamed | {old: folded(new) for old, new in retired.items()})
         else:
             names = {name: renamed.get(name, name) for name in tables.held(schema)}
             dropped = {folded(name) for name in evolution.dropped}
