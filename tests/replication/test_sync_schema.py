@@ -10,6 +10,11 @@ from dvd_rental_dagster.errors import DvdRentalError, PublicationError, StreamTa
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
 from dvd_rental_dagster.replication.verification import verify
 
+CHANGED_HANDS = (
+    "alter table item rename column name to other",
+    "alter table item rename column notes to name",
+    "alter table item rename column other to notes",
+)
 APPLIED = {
     "a column without a default": ("alter table item add column extra text",),
     "a column with a default": ("alter table item add column extra integer default 7",),
@@ -39,11 +44,7 @@ APPLIED = {
     "a dropped column": ("alter table item drop column price",),
     "a renamed column": ("alter table item rename column price to cost",),
     "a renamed key": ("alter table item rename column id to number",),
-    "names that change hands": (
-        "alter table item rename column name to other",
-        "alter table item rename column notes to name",
-        "alter table item rename column other to notes",
-    ),
+    "names that change hands": CHANGED_HANDS,
     "a renamed column between two changes": (
         "update item set price = 5 where price = 3",
         "alter table item rename column price to cost",
@@ -159,6 +160,31 @@ def test_it_is_refused_and_the_remedy_that_is_named_mends_it(replica: Replica, c
     replica.execute(f"delete from {stream}")
     replica.sync()
     replica.assert_equal()
+
+
+@pytest.fixture
+def without_price(replica: Replica) -> Replica:
+    replica.execute(
+        "update item set notes = 'note ' || id", "alter table item drop column price", "delete from item where id = 1"
+    )
+    replica.sync()
+    return replica
+
+
+def test_a_column_whose_name_changed_hands_is_told_from_one_that_was_dropped_before(without_price: Replica) -> None:
+    touch = "update item set name = 'after' where id = 3"
+    without_price.execute(*CHANGED_HANDS, touch, "alter table item rename column notes to other", *TOUCH)
+    without_price.sync()
+    without_price.assert_equal()
+
+
+def test_names_that_changed_hands_are_refused_where_nothing_tells_how(without_price: Replica) -> None:
+    touch = "update item set name = 'before' where id = 3"
+    without_price.execute(touch, *CHANGED_HANDS, "alter table item rename column notes to other", *TOUCH)
+    with pytest.raises(StreamTableError, match=r"changed hands.*dvd-rental resync item"):
+        without_price.sync()
+    without_price.sync(resync=["item"])
+    without_price.assert_equal()
 
 
 def test_a_dropped_column_stays_in_history(replica: Replica) -> None:
