@@ -40,6 +40,7 @@ class StreamState:
     ``generation`` counts its full loads, ``snapshot_lsn`` is the LSN that its last full load shows, ``table_oid`` is
     the source's number for the table, ``columns`` are the source's at the ledger's place of the log. ``published``
     tells the table's place in the publication from any other that it may have later; empty when it is not known.
+    ``spelling`` says how values of the source's own types are written, see ``spellings``.
     """
 
     generation: int
@@ -48,11 +49,12 @@ class StreamState:
     table_oid: int
     columns: tuple[Column, ...]
     published: str = ""
+    spelling: Mapping[str, str] = field(default_factory=dict)
 
     def table_json(self) -> str:
         """What is known of the source's table."""
         columns = [column.as_json() for column in self.columns]
-        return json.dumps({"published": self.published, "columns": columns})
+        return json.dumps({"published": self.published, "spelling": dict(self.spelling), "columns": columns})
 
     @classmethod
     def of(cls, generation: int, mode: str, snapshot_lsn: int, table_oid: int, table_json: str) -> "StreamState":
@@ -60,7 +62,8 @@ class StreamState:
         known = json.loads(table_json)
         table = known if isinstance(known, dict) else {"published": "", "columns": known}
         columns = tuple(map(Column.from_json, table["columns"]))
-        return cls(generation, SyncMode(mode), snapshot_lsn, table_oid, columns, table["published"])
+        spelling = table.get("spelling", {})
+        return cls(generation, SyncMode(mode), snapshot_lsn, table_oid, columns, table["published"], spelling)
 
 
 @dataclass(frozen=True)

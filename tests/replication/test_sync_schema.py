@@ -187,6 +187,41 @@ def test_names_that_changed_hands_are_refused_where_nothing_tells_how(without_pr
     without_price.assert_equal()
 
 
+@pytest.mark.parametrize(
+    ("column", "change"),
+    [
+        ("mood default 'sad'", "alter type mood rename value 'sad' to 'blue'"),
+        ("moods default '[sad,glad)'", "alter type mood rename value 'sad' to 'blue'"),
+        ("mind default '(1,sad)'", "alter type mind add attribute since date"),
+        ("mind[] default '{\"(1,sad)\"}'", "alter type mind drop attribute owner"),
+    ],
+)
+def test_values_that_are_written_otherwise_are_refused_until_they_are_loaded_again(
+    replica: Replica, column: str, change: str
+) -> None:
+    replica.execute(
+        "create type mood as enum ('sad', 'glad')",
+        "create type moods as range (subtype = mood)",
+        "create type mind as (owner integer, mood mood)",
+        f"alter table item add column extra {column}",
+        "update item set price = 0 where id = 1",
+    )
+    replica.sync()
+    replica.execute("alter type mood add value 'mad' before 'sad'", "update item set price = 1 where id = 1")
+    replica.sync()
+    replica.assert_equal()
+    replica.execute(change, "update item set price = 2 where id = 1")
+    with pytest.raises(StreamTableError, match=r"Values of public\.item are written otherwise.*dvd-rental resync item"):
+        replica.sync()
+    replica.sync(resync=["item"])
+    replica.assert_equal()
+    replica.execute(
+        "alter table item drop column extra", "drop type mind, moods, mood", "delete from item where id = 2"
+    )
+    replica.sync()
+    replica.assert_equal()
+
+
 def test_a_dropped_column_stays_in_history(replica: Replica) -> None:
     replica.execute("alter table item drop column price", "update item set name = 'later' where id = 1")
     replica.sync()
