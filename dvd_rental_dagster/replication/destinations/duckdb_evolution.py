@@ -73,12 +73,17 @@ def _fill_missing(tables: StreamTables, evolution: Evolution, lsn: int, committe
         else quoted(name)
         for name in columns
     ]
-    version = tables.row(values, str(lsn), f"make_timestamptz({committed_at})", "cast(null as timestamptz)")
-    tables.execute(f"create or replace temp table filled as select {version} from {tables.live()}")
+    at = f"make_timestamptz({committed_at})"
+    filled = f"select {tables.row(values, str(lsn), at, 'cast(null as timestamptz)')} from {tables.live()}"
+    if not tables.table.key:  # a row is its values, so the one without the new value goes
+        filled += f" union all select {tables.row(tables.columns, str(lsn), at, at)} from {tables.live()}"
+    tables.execute(f"create or replace temp table filled as {filled}")
     tables.insert("history", f"select {tables.names} from filled")
-    if not tables.appends:
+    if tables.appends:
+        tables.insert("raw", f"select {tables.names} from filled")
+    else:
         tables.execute(f"delete from raw.{tables.name}")
-    tables.insert("raw", f"select {tables.names} from filled")
+        tables.insert("raw", f"select {tables.names} from filled where _ab_cdc_deleted_at is null")
     tables.execute("drop table filled")
 
 

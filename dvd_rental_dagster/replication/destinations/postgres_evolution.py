@@ -54,12 +54,19 @@ def _fill_missing(tables: PostgresTables, evolution: Evolution, lsn: int, commit
         else sql.Identifier(column.name)
         for column in tables.table.columns
     ]
-    version = tables.row(values, sql.Literal(lsn), instant(sql.Literal(committed_at)), NEVER)
-    tables.keep("filled", "select {row} from {live} as live", row=version, live=tables.live())
+    at = instant(sql.Literal(committed_at))
+    rows = {"row": tables.row(values, sql.Literal(lsn), at, NEVER), "live": tables.live()}
+    query = "select {row} from {live} as live"
+    if not tables.table.key:  # a row is its values, so the one without the new value goes
+        rows["gone"] = tables.row(tables.columns_of(), sql.Literal(lsn), at, at)
+        query += " union all select {gone} from {live} as live"
+    tables.keep("filled", query, **rows)
     tables.insert("history", "select {names} from filled")
-    if not tables.appends:
+    if tables.appends:
+        tables.insert("raw", "select {names} from filled")
+    else:
         tables.execute("delete from {raw}")
-    tables.insert("raw", "select {names} from filled")
+        tables.insert("raw", "select {names} from filled where _ab_cdc_deleted_at is null")
     tables.drop("filled")
 
 

@@ -76,12 +76,24 @@ def _fill_missing(tables: SnowflakeTables, evolution: Evolution, lsn: int, commi
             [text] = staged(tables.stream, column, pa.array([evolution.missing[column.name]]))
             name = folded(column.name)
             given[name] = read(f"{literal(str(text))}::varchar", tables.wanted[name])
-    values = {name: quoted(name) for name in tables.wanted} | given
-    types = tables.held("RAW") | {name: tables.wanted[name] for name in given}
+    before = {name: quoted(name) for name in tables.wanted}
+    values = before | given
+    held = tables.held("RAW")
+    types = held | {name: tables.wanted[name] for name in given}
     for schema in ("HISTORY", "RAW"):
         row = tables.row(schema, values, types, lsn=str(lsn), updated_at=instant(committed_at))
         if schema == "HISTORY" or tables.appends:
             tables.insert(schema, row, f"{tables.live()} as live")
+            if not tables.key:  # a row is its values, so the one without the new value goes
+                gone = tables.row(
+                    schema,
+                    before,
+                    held,
+                    lsn=str(lsn),
+                    updated_at=instant(committed_at),
+                    deleted_at=instant(committed_at),
+                )
+                tables.insert(schema, gone, f"{tables.live()} as live where {quoted(next(iter(given)))} is null")
         else:
             tables.later(
                 f"update {tables.relation(schema)} set"
