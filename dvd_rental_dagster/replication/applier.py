@@ -24,7 +24,7 @@ from dvd_rental_dagster.replication.ledger import Ledger, Stamp
 from dvd_rental_dagster.replication.pgoutput import Relation, Truncate
 from dvd_rental_dagster.replication.report import SyncReport
 from dvd_rental_dagster.replication.rows import Batch, Operation, Transactions
-from dvd_rental_dagster.replication.table import Table, check_names, made_again
+from dvd_rental_dagster.replication.table import Table, check_names
 
 _LOG_MODES = frozenset({SyncMode.INCREMENTAL_DEDUPED_HISTORY, SyncMode.INCREMENTAL_APPEND})
 
@@ -33,13 +33,14 @@ _LOG_MODES = frozenset({SyncMode.INCREMENTAL_DEDUPED_HISTORY, SyncMode.INCREMENT
 class Applier:
     """Applies batches, truncates and relations to a destination and commits them with the ledger.
 
-    ``tables`` holds the streams' tables by namespace and name; ``source`` is an ordinary session at the source.
+    ``tables`` holds the streams' tables by the source's numbers for them, for a table may be called otherwise for a
+    while; ``source`` is an ordinary session at the source.
     """
 
     destination: Destination
     ledger: Ledger
     stamp: Stamp
-    tables: dict[tuple[str, str], Table]
+    tables: dict[int, Table]
     report: SyncReport
     source: Connection[Any]
     _types: TypeCatalog = field(init=False)
@@ -121,7 +122,7 @@ class Applier:
 
     def _table(self, relation: Relation) -> Table | None:
         """The stream's table; none for a table of the publication that is no stream, or is not read from the log."""
-        table = self.tables.get((relation.namespace, relation.name))
+        table = self.tables.get(relation.oid)
         return table if table is not None and table.stream.mode in _LOG_MODES else None
 
     def _evolved(self, table: Table, relation: Relation, lsn: int, committed_at: int) -> Table:
@@ -130,8 +131,6 @@ class Applier:
             return table
         self._announced.remove(relation.oid)
         state = self.ledger.streams[table.stream.name]
-        if relation.oid != state.table_oid:
-            raise made_again(table.stream)
         check_identity(self.source, table.stream, relation.oid)
         announced = [(column.name, column.type_oid, column.type_modifier) for column in relation.columns]
         if not all(self._types.knows(type_oid) for _, type_oid, _ in announced):
@@ -144,7 +143,7 @@ class Applier:
             column.name: attributes[column.number].name for column in evolution.columns if column.number in attributes
         }
         after = replace(table, columns=evolution.columns, key=identifying_columns(relation, table.stream, present))
-        self.tables[relation.namespace, relation.name] = after
+        self.tables[relation.oid] = after
         if after.columns != table.columns:
             check_names(after.stream, after.columns)
             self._begin()

@@ -5,8 +5,9 @@ It tells neither the numbers nor what the statement did to the rows that were th
 may be ahead of the log. What cannot be known from both is refused: only a full load can tell.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from psycopg import Connection
@@ -15,6 +16,9 @@ from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import StreamTableError
 from dvd_rental_dagster.replication.array import array_to_json
 from dvd_rental_dagster.replication.column import Column, Kind
+
+DROPPED = "_airbyte_dropped_"
+"""How the name of a dropped column begins whose own another has taken."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,17 @@ class Evolution:
     missing: Mapping[str, str] = field(default_factory=dict)
     retyped: tuple[Column, ...] = ()
 
+    def retired(self, held: Collection[str]) -> dict[str, str]:
+        """New names for the dropped columns that a table has kept, where other columns take theirs.
+
+        ``held`` names all of the table's columns; case does not count. No column of a source has such a new name.
+        """
+        came = {name.lower() for name in (*self.renamed.values(), *(column.name for column in self.added))}
+        taken = came - {name.lower() for name in self.renamed}
+        number = sum(name.lower().startswith(DROPPED) for name in held)
+        kept = sorted(name for name in held if name.lower() in taken)
+        return {name: f"{DROPPED}{count}_{name}" for count, name in enumerate(kept, number + 1)}
+
     @property
     def changes_nothing(self) -> bool:
         """Whether the warehouse can stay as it is."""
@@ -60,7 +75,10 @@ def read_attributes(connection: Connection[Any], table_oid: int) -> dict[int, At
         select
             attnum, attname, atttypid::int8, attisdropped,
             atthasdef or attidentity <> '' or coalesce(typdefault is not null, false) as has_default,
-            (attmissingval::text::text[])[1] as missing
+            case
+                when atttypid = 'pg_catalog.box'::regtype then btrim(attmissingval::text, '{}')  -- never quoted there
+                else (attmissingval::text::text[])[1]
+            end as missing
         from pg_catalog.pg_attribute
         left join pg_catalog.pg_type on pg_attribute.atttypid = pg_type.oid
         where attrelid = %s::oid and attnum > 0
@@ -85,7 +103,7 @@ def plan_evolution(
     Raises:
         StreamTableError: rows that are there changed in a way that the log does not tell.
     """
-    after = _numbered(announced, attributes)
+    after = _numbered(before, announced, attributes)
     by_number = {column.number: column for column in before if column.number}
     by_name = {column.name: column for column in before}
     stayed: set[str] = set()
@@ -113,17 +131,23 @@ def plan_evolution(
             _refuse(stream, column.name, f"became {_type_name(column)} and was {_type_name(old)}")
         if (old.kind, old.precision, old.scale) != (column.kind, column.precision, column.scale):
             retyped.append(column)
+    _check_order(stream, after)
     dropped = tuple(column.name for column in before if column.name not in stayed)
     if dropped and any(not column.number for column in added):
         _refuse(stream, dropped[0], "was dropped or renamed, and the source no longer tells which")
     return Evolution(tuple(after), renamed, dropped, tuple(added), missing, tuple(retyped))
 
 
-def _numbered(announced: Sequence[Column], attributes: Mapping[int, Attribute]) -> list[Column]:
+def _numbered(
+    before: Sequence[Column], announced: Sequence[Column], attributes: Mapping[int, Attribute]
+) -> list[Column]:
     """Give the announced columns their numbers, zero where nothing tells them.
 
-    A column that has got another name since, or is gone, can only be one whose number fits where it stands.
+    A column that has got another name since, or is gone, can only be one whose number fits where it stands. One that
+    was gone before never comes back.
     """
+    held_before = {column.number for column in before}
+    gone = set() if 0 in held_before else set(range(1, max(held_before, default=0))) - held_before
     numbers = {(held.name, held.type_oid): number for number, held in attributes.items() if not held.dropped}
     columns = [replace(column, number=numbers.get((column.name, column.type_oid), 0)) for column in announced]
     known = [column.number for column in columns if column.number]
@@ -137,11 +161,19 @@ def _numbered(announced: Sequence[Column], attributes: Mapping[int, Attribute]) 
                 number
                 for number, held in attributes.items()
                 if after < number < until
+                and number not in gone
                 and (held.dropped or held.type_oid == column.type_oid or held.name == column.name)
             ]
             if len(candidates) == 1:
                 columns[index] = replace(column, number=candidates[0])
     return columns
+
+
+def _check_order(stream: Stream, columns: Sequence[Column]) -> None:
+    """Refuse columns whose numbers do not grow, as they do in the log: a name was taken for that of another column."""
+    for column, follower in pairwise(column for column in columns if column.number):
+        if column.number >= follower.number:
+            _refuse(stream, follower.name, "has a name that changed hands, and the source no longer tells how")
 
 
 def _missing_value(stream: Stream, column: Column, attributes: Mapping[int, Attribute]) -> dict[str, str]:

@@ -19,8 +19,8 @@ from dvd_rental_dagster.replication.pgoutput import (
     decode_relation,
     decode_truncate,
 )
+from dvd_rental_dagster.replication.remedies import RESUME
 from dvd_rental_dagster.replication.rows import PADDING_BYTES, Transactions
-from dvd_rental_dagster.replication.session import RESUME
 from dvd_rental_dagster.replication.stream import LogStream
 from dvd_rental_dagster.replication.wire import COPY_DATA, server_message
 

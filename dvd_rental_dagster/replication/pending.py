@@ -13,6 +13,7 @@ from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import SlotBusyError, SlotError
 from dvd_rental_dagster.replication.lsn import format_lsn, parse_lsn
 from dvd_rental_dagster.replication.pgoutput import Tag, decode_relation
+from dvd_rental_dagster.replication.remedies import PREPARE
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import flushed_lsn
 
@@ -133,7 +134,7 @@ def _naming_the_slot(slot: str) -> Iterator[None]:
     except psycopg.errors.ObjectInUse as error:
         raise SlotBusyError(f"Replication slot {slot} is in use: a sync is running.") from error
     except psycopg.errors.UndefinedObject as error:
-        raise SlotError(f"The source has no replication slot {slot}. Run dvd-rental source prepare.") from error
+        raise SlotError(f"The source has no replication slot {slot}. {PREPARE}") from error
     except psycopg.errors.ObjectNotInPrerequisiteState as error:
         raise SlotError(
             f"Replication slot {slot} is lost: {error.diag.message_primary}. dvd-rental status names the remedy."

@@ -10,8 +10,8 @@ from psycopg import Connection, sql
 
 from dvd_rental_dagster.errors import PublicationError
 from dvd_rental_dagster.replication.ledger import Ledger
+from dvd_rental_dagster.replication.remedies import PREPARE
 
-_PREPARE = "Run dvd-rental source prepare."
 _OF_SCHEMAS_AND_FILTERS_SINCE = 150000
 _OF_SCHEMA = sql.SQL(
     "select oid, xmin from pg_catalog.pg_publication_namespace"
@@ -31,11 +31,11 @@ def check_publication(connection: Connection[Any], publication: str, tables: set
         (publication,),
     ).fetchone()
     if found is None:
-        raise PublicationError(f"The source has no publication {publication}. {_PREPARE}")
+        raise PublicationError(f"The source has no publication {publication}. {PREPARE}")
     publishes_all_kinds, via_root = found
     if not publishes_all_kinds:
         raise PublicationError(
-            f"Publication {publication} leaves kinds of changes out, and the warehouse would differ. {_PREPARE} "
+            f"Publication {publication} leaves kinds of changes out, and the warehouse would differ. {PREPARE} "
             f"Or: alter publication {publication} set (publish = 'insert, update, delete, truncate')."
         )
     if not via_root and (partitioned := _partitioned(connection, tables)):
@@ -46,7 +46,7 @@ def check_publication(connection: Connection[Any], publication: str, tables: set
     if misread := _misread_partitions(connection, tables):
         raise PublicationError(
             f"The log tells the old rows of {', '.join(misread)} in another form than their partitioned table "
-            f"announces, and they would be misread. {_PREPARE} Then load what they belong to again: dvd-rental resync."
+            f"announces, and they would be misread. {PREPARE} Then load what they belong to again: dvd-rental resync."
         )
     if filtered := _filtered(connection, publication, tables):
         raise PublicationError(
@@ -60,7 +60,7 @@ def check_publication(connection: Connection[Any], publication: str, tables: set
     )
     missing = sorted(f"{namespace}.{name}" for namespace, name in tables - published)
     if missing:
-        raise PublicationError(f"Publication {publication} lacks {', '.join(missing)}. {_PREPARE}")
+        raise PublicationError(f"Publication {publication} lacks {', '.join(missing)}. {PREPARE}")
 
 
 def _partitioned(connection: Connection[Any], tables: set[tuple[str, str]]) -> list[str]:

@@ -13,6 +13,7 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from dvd_rental_dagster.errors import SourceLockedError, SourceUnreachableError, one_line
+from dvd_rental_dagster.replication.remedies import RESUME
 
 _SETTINGS = {
     "DateStyle": "ISO",
@@ -48,9 +49,6 @@ _LINK = {
 }
 LOCK_WAIT_SECONDS = 60
 """How long a statement waits for a table that another session keeps to itself, such as in an ALTER TABLE."""
-
-RESUME = "Run it again: a sync goes on where it stopped."
-"""What helps when a connection broke."""
 
 _RETURN = TypeVar("_RETURN")
 

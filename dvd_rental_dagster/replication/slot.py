@@ -15,7 +15,9 @@ from psycopg import Connection, sql
 from dvd_rental_dagster.errors import SlotError, SnapshotError, SourceLockedError
 from dvd_rental_dagster.replication.ledger import Ledger, SourceIdentity
 from dvd_rental_dagster.replication.lsn import format_lsn, parse_lsn
+from dvd_rental_dagster.replication.remedies import PREPARE, RELOAD
 from dvd_rental_dagster.replication.session import connect_replication
+from dvd_rental_dagster.replication.timelines import read_timelines
 
 SNAPSHOT_WAIT_SECONDS = 60
 """How long a snapshot waits for transactions that were open before it; it cannot be taken while they are."""
@@ -25,8 +27,6 @@ IN_USE_WAIT_SECONDS = 5.0
 
 _LOOK_SECONDS = 0.05
 _LONGEST_NAME = 63
-_PREPARE = "Run dvd-rental source prepare."
-_RESYNC = "Load everything again with dvd-rental resync."
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,31 @@ class Snapshot:
     floor_lsn: int
 
 
-def read_identity(connection: Connection[Any]) -> SourceIdentity:
-    """Read which server and database the connection leads to."""
+def read_identity(url: str, connection: Connection[Any]) -> SourceIdentity:
+    """Read which server and database the connection leads to.
+
+    The current timeline is told by the name of the log's file (9.28.3 "Backup Control Functions", pg_walfile_name).
+
+    Raises:
+        SlotError: the server is a standby.
+        SourceUnreachableError: no connection for the history of the timelines, or it broke.
+    """
     row = connection.execute(
-        "select control.system_identifier::text, database.oid::int8"
+        "select control.system_identifier::text, database.oid::int8,"
+        " case when not pg_is_in_recovery()"
+        " then substring(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_flush_lsn()) for 8) end"
         " from pg_catalog.pg_control_system() as control"
         " cross join pg_catalog.pg_database as database"
         " where database.datname = current_database()"
     ).fetchone()
     assert row is not None  # noqa: S101  # the current database is always listed
-    return SourceIdentity(*row)
+    system_identifier, database_oid, timeline = row
+    if timeline is None:
+        raise SlotError(
+            "The source is a standby, or recovers its log still. Name the primary in DVD_RENTAL_SOURCE_URL, or wait "
+            "until it is promoted; then run it again."
+        )
+    return SourceIdentity(system_identifier, database_oid, read_timelines(url, int(timeline, 16)))
 
 
 def read_slot(connection: Connection[Any], name: str) -> Slot | None:
@@ -105,16 +120,20 @@ def flushed_lsn(connection: Connection[Any]) -> int:
     return parse_lsn(lsn)
 
 
-def check_slot(connection: Connection[Any], name: str, identity: SourceIdentity, ledger: Ledger | None) -> Slot:
+def check_slot(
+    connection: Connection[Any], name: str, identity: SourceIdentity, log_end: int, ledger: Ledger | None
+) -> Slot:
     """Make sure that the slot can serve, and that it goes on where the ledger ends.
+
+    ``log_end`` is the place up to which the source's log is on its disk.
 
     Raises:
         SlotError: the slot is missing, lost, in use, of another kind, or has let go of changes that the ledger lacks.
     """
     slot = _settled_slot(connection, name)
     if slot is None:
-        again = f" Then: {_RESYNC}" if ledger else ""
-        raise SlotError(f"The source has no replication slot {name}. {_PREPARE}{again}")
+        again = f" Then: {RELOAD}" if ledger else ""
+        raise SlotError(f"The source has no replication slot {name}. {PREPARE}{again}")
     if slot.plugin != "pgoutput" or slot.database != connection.info.dbname:
         raise SlotError(
             f"Replication slot {name} belongs to database {slot.database or 'none'}, plugin {slot.plugin or 'none'}; "
@@ -124,7 +143,7 @@ def check_slot(connection: Connection[Any], name: str, identity: SourceIdentity,
         raise SlotError(
             f"Replication slot {name} is lost: the server removed log that had not been read, because "
             "max_slot_wal_keep_size was exceeded. Drop the slot with "
-            f"select pg_drop_replication_slot('{name}'), run dvd-rental source prepare, then: {_RESYNC}"
+            f"select pg_drop_replication_slot('{name}'), run dvd-rental source prepare, then: {RELOAD}"
         )
     if slot.active_pid is not None:
         raise SlotError(
@@ -133,7 +152,7 @@ def check_slot(connection: Connection[Any], name: str, identity: SourceIdentity,
         )
     if ledger is not None:
         _check_continuity(slot, identity, ledger)
-        _check_log(flushed_lsn(connection), ledger)
+        _check_log(identity, log_end, ledger)
     return slot
 
 
@@ -152,12 +171,12 @@ def _check_continuity(slot: Slot, identity: SourceIdentity, ledger: Ledger) -> N
         raise SlotError(
             f"The warehouse was loaded from database {ledger.identity.database_oid} of server "
             f"{ledger.identity.system_identifier}; the source is now database {identity.database_oid} of server "
-            f"{identity.system_identifier}. {_RESYNC}"
+            f"{identity.system_identifier}. {RELOAD}"
         )
     if slot.name != ledger.slot:
         raise SlotError(
             f"The warehouse was loaded through slot {ledger.slot}, and DVD_RENTAL_SLOT now names {slot.name}. "
-            f"Name the old one, or: {_RESYNC}"
+            f"Name the old one, or: {RELOAD}"
         )
     check_place(slot, ledger)
 
@@ -172,15 +191,23 @@ def check_place(slot: Slot, ledger: Ledger) -> None:
         raise SlotError(
             f"Replication slot {slot.name} stands at {format_lsn(slot.confirmed_flush_lsn)}, beyond the warehouse's "
             f"{format_lsn(ledger.lsn)}: it was made again or read by someone else, and the changes between are gone. "
-            f"{_RESYNC}"
+            f"{RELOAD}"
         )
 
 
-def _check_log(flushed: int, ledger: Ledger) -> None:
-    if flushed < ledger.lsn:
+def _check_log(identity: SourceIdentity, log_end: int, ledger: Ledger) -> None:
+    """Make sure that the log up to the ledger's place is still the one that was read."""
+    now, then = identity.timelines, ledger.identity.timelines
+    if now and then and (fork := now.shared_with(then)) < ledger.lsn:
         raise SlotError(
-            f"The source's log ends at {format_lsn(flushed)}, before the warehouse's {format_lsn(ledger.lsn)}: the "
-            f"source was set back to an earlier state, and the warehouse holds what is no longer there. {_RESYNC}"
+            f"The source's log has gone another way since {format_lsn(fork)}, on timeline {now.current}, and the "
+            f"warehouse holds it up to {format_lsn(ledger.lsn)} on timeline {then.current}: the source was set back to "
+            f"an earlier state, and the warehouse holds what is no longer there. {RELOAD}"
+        )
+    if log_end < ledger.lsn:
+        raise SlotError(
+            f"The source's log ends at {format_lsn(log_end)}, before the warehouse's {format_lsn(ledger.lsn)}: the "
+            f"source was set back to an earlier state, and the warehouse holds what is no longer there. {RELOAD}"
         )
 
 

@@ -6,7 +6,7 @@ Streams that the warehouse does not hold yet are loaded first, all from one snap
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 
@@ -30,6 +30,7 @@ from dvd_rental_dagster.replication.slot import (
     read_slot,
 )
 from dvd_rental_dagster.replication.snapshot import snapshot_reader
+from dvd_rental_dagster.replication.spellings import check_spelling, read_spellings
 from dvd_rental_dagster.replication.stream import open_stream
 from dvd_rental_dagster.replication.table import Table, made_again, read_table, table_oids
 
@@ -73,6 +74,13 @@ def sync(
     return report
 
 
+class _Standing(NamedTuple):
+    """What tells a table's past from its present beside the log; the fields are those of ``StreamState``."""
+
+    published: str
+    spelling: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class _Sync:
     source_url: str
@@ -86,12 +94,14 @@ class _Sync:
 
     def execute(self, resync: frozenset[str]) -> SyncReport:
         ledger = self.destination.read_ledger()
-        identity = read_identity(self.source)
+        identity = read_identity(self.source_url, self.source)
+        log_end = flushed_lsn(self.source)
         anew = ledger is None or all(stream.name in resync for stream in self.streams)
-        check_slot(self.source, self.slot, identity, None if anew else ledger)
+        check_slot(self.source, self.slot, identity, log_end, None if anew else ledger)
         tables = {stream.source_table for stream in self.streams}
         check_publication(self.source, self.publication, tables)
-        marks = read_marks(self.source, self.publication, tables)
+        marks, spellings = read_marks(self.source, self.publication, tables), read_spellings(self.source, tables)
+        standings = {table: _Standing(mark, spellings[table]) for table, mark in marks.items()}
         last_extracted_at = ledger.extracted_at if ledger else 0
         stamp = Stamp(
             sync_id=(ledger.sync_id if ledger else 0) + 1,
@@ -103,12 +113,13 @@ class _Sync:
         due = [stream for stream in self.streams if self._is_due(stream, ledger, resync)]
         if ledger:
             self._check_tables(ledger, due)
-            ledger = self._marked(ledger, due, marks)
+            ledger = replace(self._marked(ledger, due, standings), identity=identity)
         self.destination.recover([stream.name for stream in due])
         if due:
-            ledger = self._load(due, None if anew else ledger, ledger, identity, marks, stamp, report)
+            ledger = self._load(due, None if anew else ledger, ledger, identity, standings, stamp, report)
+            log_end = flushed_lsn(self.source)  # what was written meanwhile comes along
         assert ledger is not None  # noqa: S101  # without one every stream was due
-        self._follow(ledger, stamp, report)
+        self._follow(ledger, log_end if self.until_lsn is None else self.until_lsn, stamp, report)
         return report
 
     def _forget_others(self, ledger: Ledger) -> Ledger:
@@ -123,11 +134,14 @@ class _Sync:
             if stream not in due and oids.get(stream.source_table) != ledger.streams[stream.name].table_oid:
                 raise made_again(stream)
 
-    def _marked(self, ledger: Ledger, due: Sequence[Stream], marks: Mapping[tuple[str, str], str]) -> Ledger:
-        """The ledger, with the marks of those streams that go on."""
-        going_on = {stream.name: marks[stream.source_table] for stream in self.streams if stream not in due}
-        check_marks(self.publication, ledger, going_on)
-        marked = {name: replace(ledger.streams[name], published=mark) for name, mark in going_on.items()}
+    def _marked(self, ledger: Ledger, due: Sequence[Stream], standings: Mapping[tuple[str, str], _Standing]) -> Ledger:
+        """The ledger, with the marks and spellings of those streams that go on."""
+        going_on = {stream.name: standings[stream.source_table] for stream in self.streams if stream not in due}
+        check_marks(self.publication, ledger, {name: standing.published for name, standing in going_on.items()})
+        for stream in self.streams:
+            if stream not in due:
+                check_spelling(stream, ledger.streams[stream.name].spelling, going_on[stream.name].spelling)
+        marked = {name: replace(ledger.streams[name], **going_on[name]._asdict()) for name in going_on}
         return replace(ledger, streams={**ledger.streams, **marked})
 
     @staticmethod
@@ -144,7 +158,7 @@ class _Sync:
         continued: Ledger | None,
         known: Ledger | None,
         identity: SourceIdentity,
-        marks: Mapping[tuple[str, str], str],
+        standings: Mapping[tuple[str, str], _Standing],
         stamp: Stamp,
         report: SyncReport,
     ) -> Ledger:
@@ -160,8 +174,8 @@ class _Sync:
                     table = read_table(self.source, types, stream, self.publication)
                     before = states.get(stream.name)
                     generation = before.generation + 1 if before else 0
-                    mark = marks[stream.source_table]
-                    state = StreamState(generation, stream.mode, snapshot.lsn, table.oid, table.columns, mark)
+                    standing = standings[stream.source_table]
+                    state = StreamState(generation, stream.mode, snapshot.lsn, table.oid, table.columns, *standing)
                     with reader.rows(table) as rows:
                         mode = before.mode if before else None
                         loaded = self.destination.load(table, state, mode, rows, snapshot.floor_lsn)
@@ -185,14 +199,13 @@ class _Sync:
         report.end_lsn = ledger.lsn
         return ledger
 
-    def _follow(self, ledger: Ledger, stamp: Stamp, report: SyncReport) -> None:
-        """Apply the log from the ledger's place to where it ends now, or exactly to the place that was asked for."""
-        target = flushed_lsn(self.source) if self.until_lsn is None else self.until_lsn
+    def _follow(self, ledger: Ledger, target: int, stamp: Stamp, report: SyncReport) -> None:
+        """Apply the log from the ledger's place to the target."""
         if target <= ledger.lsn:
             return
         tables = {
-            stream.source_table: Table(stream, ledger.streams[stream.name].columns, stream.primary_key)
-            for stream in self.streams
+            state.table_oid: Table(stream, state.columns, stream.primary_key)
+            for stream, state in ((stream, ledger.streams[stream.name]) for stream in self.streams)
         }
         with open_stream(self.source_url, self.slot, self.publication, ledger.lsn) as stream:
             held = read_slot(self.source, self.slot)  # ours alone from here on; until now another could have read it

@@ -16,7 +16,8 @@ import psycopg
 from psycopg import Connection, pq
 
 from dvd_rental_dagster.errors import SlotError, SourceUnreachableError, one_line
-from dvd_rental_dagster.replication.session import RESUME, Silence
+from dvd_rental_dagster.replication.remedies import RESUME
+from dvd_rental_dagster.replication.session import Silence
 
 HEADER = Struct("!cI")
 """A frame's kind, and its length without the kind."""

@@ -10,12 +10,21 @@ from dvd_rental_dagster.errors import DvdRentalError, PublicationError, StreamTa
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
 from dvd_rental_dagster.replication.verification import verify
 
+CHANGED_HANDS = (
+    "alter table item rename column name to other",
+    "alter table item rename column notes to name",
+    "alter table item rename column other to notes",
+)
 APPLIED = {
     "a column without a default": ("alter table item add column extra text",),
     "a column with a default": ("alter table item add column extra integer default 7",),
     "a column with a default of a type of its own": (
         "create type mood as enum ('sad', 'it''s fine')",
         "alter table item add column extra mood default 'it''s fine'",
+    ),
+    "a box with a default": ("alter table item add column extra box default '((1,1),(0,0))'",),
+    "an array of boxes with a default": (
+        "alter table item add column extra box[] default '{(1,1),(0,0);(2,2),(1,1)}'",
     ),
     "an array with a default": ("alter table item add column extra text[] default '{a,\"b c\"}'",),
     "a column filled right after": (
@@ -35,11 +44,7 @@ APPLIED = {
     "a dropped column": ("alter table item drop column price",),
     "a renamed column": ("alter table item rename column price to cost",),
     "a renamed key": ("alter table item rename column id to number",),
-    "names that change hands": (
-        "alter table item rename column name to other",
-        "alter table item rename column notes to name",
-        "alter table item rename column other to notes",
-    ),
+    "names that change hands": CHANGED_HANDS,
     "a renamed column between two changes": (
         "update item set price = 5 where price = 3",
         "alter table item rename column price to cost",
@@ -71,6 +76,25 @@ APPLIED = {
         "update item set extra = 'blue' where id = 2",
     ),
     "another replica identity": ("alter table item replica identity full",),
+    "another name for a while": (
+        "alter table item rename to elsewhere",
+        "update elsewhere set name = 'changed there' where id < 3",
+        "alter table elsewhere rename to item",
+    ),
+    "another schema for a while, where it was emptied": (
+        "create schema elsewhere",
+        "alter table item set schema elsewhere",
+        "truncate elsewhere.item",
+        "alter table elsewhere.item set schema public",
+    ),
+    "a name that another table had for a while": (
+        "alter table item rename to ours",
+        "create table item (id integer primary key, name text, price numeric(8, 2), notes text)",
+        "insert into item values (1000, 'theirs')",
+        "insert into ours values (1001, 'ours')",
+        "drop table item",
+        "alter table ours rename to item",
+    ),
 }
 TOUCH = ("insert into item (id) values (400)", "delete from item where id = 4")
 KEY = "key_of_item"
@@ -134,6 +158,66 @@ def test_it_is_refused_and_the_remedy_that_is_named_mends_it(replica: Replica, c
     replica.sync(resync=[stream])
     replica.assert_equal()
     replica.execute(f"delete from {stream}")
+    replica.sync()
+    replica.assert_equal()
+
+
+@pytest.fixture
+def without_price(replica: Replica) -> Replica:
+    replica.execute(
+        "update item set notes = 'note ' || id", "alter table item drop column price", "delete from item where id = 1"
+    )
+    replica.sync()
+    return replica
+
+
+def test_a_column_whose_name_changed_hands_is_told_from_one_that_was_dropped_before(without_price: Replica) -> None:
+    touch = "update item set name = 'after' where id = 3"
+    without_price.execute(*CHANGED_HANDS, touch, "alter table item rename column notes to other", *TOUCH)
+    without_price.sync()
+    without_price.assert_equal()
+
+
+def test_names_that_changed_hands_are_refused_where_nothing_tells_how(without_price: Replica) -> None:
+    touch = "update item set name = 'before' where id = 3"
+    without_price.execute(touch, *CHANGED_HANDS, "alter table item rename column notes to other", *TOUCH)
+    with pytest.raises(StreamTableError, match=r"changed hands.*dvd-rental resync item"):
+        without_price.sync()
+    without_price.sync(resync=["item"])
+    without_price.assert_equal()
+
+
+@pytest.mark.parametrize(
+    ("column", "change"),
+    [
+        ("mood default 'sad'", "alter type mood rename value 'sad' to 'blue'"),
+        ("moods default '[sad,glad)'", "alter type mood rename value 'sad' to 'blue'"),
+        ("mind default '(1,sad)'", "alter type mind add attribute since date"),
+        ("mind[] default '{\"(1,sad)\"}'", "alter type mind drop attribute owner"),
+    ],
+)
+def test_values_that_are_written_otherwise_are_refused_until_they_are_loaded_again(
+    replica: Replica, column: str, change: str
+) -> None:
+    replica.execute(
+        "create type mood as enum ('sad', 'glad')",
+        "create type moods as range (subtype = mood)",
+        "create type mind as (owner integer, mood mood)",
+        f"alter table item add column extra {column}",
+        "update item set price = 0 where id = 1",
+    )
+    replica.sync()
+    replica.execute("alter type mood add value 'mad' before 'sad'", "update item set price = 1 where id = 1")
+    replica.sync()
+    replica.assert_equal()
+    replica.execute(change, "update item set price = 2 where id = 1")
+    with pytest.raises(StreamTableError, match=r"Values of public\.item are written otherwise.*dvd-rental resync item"):
+        replica.sync()
+    replica.sync(resync=["item"])
+    replica.assert_equal()
+    replica.execute(
+        "alter table item drop column extra", "drop type mind, moods, mood", "delete from item where id = 2"
+    )
     replica.sync()
     replica.assert_equal()
 

@@ -1,7 +1,8 @@
 """Changed columns of one stream in a DuckDB file.
 
-``raw`` follows the source. ``history`` keeps every version as it was: a dropped column stays, null in later versions,
-and a column whose type changed takes a type that holds the old values and the new.
+``raw`` follows the source. ``history`` keeps every version as it was: a dropped column stays, null in later versions
+and under another name where its own is taken, and a column whose type changed takes a type that holds the old values
+and the new.
 """
 
 import re
@@ -55,9 +56,8 @@ def common_type(first: str, second: str) -> str:
 
 
 def _rename(tables: StreamTables, schema: str, evolution: Evolution) -> None:
-    """Rename in two steps, for names may change hands; a name that an old column of the table keeps stays its own."""
-    held = tables.types(schema)
-    moves = {old: new for old, new in evolution.renamed.items() if new not in held or new in evolution.renamed}
+    """Rename in two steps, for names may change hands."""
+    moves = {**evolution.renamed, **evolution.retired(tables.types(schema))}
     for old in moves:
         _alter(tables, schema, f"rename column {quoted(old)} to {quoted('_airbyte_renamed_' + old)}")
     for old, new in moves.items():
@@ -73,12 +73,17 @@ def _fill_missing(tables: StreamTables, evolution: Evolution, lsn: int, committe
         else quoted(name)
         for name in columns
     ]
-    version = tables.row(values, str(lsn), f"make_timestamptz({committed_at})", "cast(null as timestamptz)")
-    tables.execute(f"create or replace temp table filled as select {version} from {tables.live()}")
+    at = f"make_timestamptz({committed_at})"
+    filled = f"select {tables.row(values, str(lsn), at, 'cast(null as timestamptz)')} from {tables.live()}"
+    if not tables.table.key:  # a row is its values, so the one without the new value goes
+        filled += f" union all select {tables.row(tables.columns, str(lsn), at, at)} from {tables.live()}"
+    tables.execute(f"create or replace temp table filled as {filled}")
     tables.insert("history", f"select {tables.names} from filled")
-    if not tables.appends:
+    if tables.appends:
+        tables.insert("raw", f"select {tables.names} from filled")
+    else:
         tables.execute(f"delete from raw.{tables.name}")
-    tables.insert("raw", f"select {tables.names} from filled")
+        tables.insert("raw", f"select {tables.names} from filled where _ab_cdc_deleted_at is null")
     tables.execute("drop table filled")
 
 

@@ -173,7 +173,7 @@ class DuckDBDestination:
         self._connection.execute(
             "insert into ledger.position values (?, ?, ?, ?, ?, make_timestamptz(?), make_timestamptz(?))",
             [
-                ledger.identity.system_identifier, ledger.identity.database_oid, ledger.slot, ledger.lsn,
+                ledger.identity.server, ledger.identity.database_oid, ledger.slot, ledger.lsn,
                 ledger.sync_id, ledger.extracted_at, ledger.committed_at,
             ],
         )  # fmt: skip

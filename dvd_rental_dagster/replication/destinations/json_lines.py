@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from dvd_rental_dagster.replication.destinations.duckdb_types import quoted
+from dvd_rental_dagster.replication.evolution import DROPPED
 
 _PLAIN_CHARACTERS = 150
 """So many of a stream's name are in the file's, which a file system limits to 255 bytes."""
@@ -71,9 +72,10 @@ def line(types: Mapping[str, str]) -> str:
     ``_airbyte_data`` has the source's columns and then those of the change, as Airbyte has them of a source with change
     data capture. The contract's other columns stand beside it.
     """
-    beside = [name for name in types if name.startswith("_airbyte_") and name != "_airbyte_raw_id"]
+    own = [name for name in types if name.startswith("_airbyte_") and not name.startswith(DROPPED)]
+    beside = [name for name in own if name != "_airbyte_raw_id"]
     change = [name for name in types if name.startswith("_ab_cdc_")]
-    source = [name for name in types if name not in {"_airbyte_raw_id", *beside, *change}]
+    source = [name for name in types if name not in {*own, *change}]
     data = _joined([_member(name, types[name]) for name in (*source, *change)])
     fields = _joined([_AB_ID, _EMITTED_AT, *(_member(name, types[name]) for name in beside)])
     return f"""concat('{{', {fields}, ',"_airbyte_data":{{', {data}, '}}}}', chr(10))"""

@@ -135,7 +135,7 @@ class PostgresDestination:
                             *(
                                 sql.Literal(value)
                                 for value in (
-                                    ledger.identity.system_identifier, ledger.identity.database_oid, ledger.slot,
+                                    ledger.identity.server, ledger.identity.database_oid, ledger.slot,
                                     ledger.lsn, ledger.sync_id,
                                 )
                             ),

@@ -1,7 +1,8 @@
 """Changed columns of one stream in a PostgreSQL warehouse.
 
-``raw`` follows the source. ``history`` keeps every version as it was: a dropped column stays, null in later versions,
-and a column whose type changed takes a type that holds the old values and the new.
+``raw`` follows the source. ``history`` keeps every version as it was: a dropped column stays, null in later versions
+and under another name where its own is taken, and a column whose type changed takes a type that holds the old values
+and the new.
 """
 
 from psycopg import sql
@@ -36,9 +37,8 @@ def widen(tables: PostgresTables, schema: str) -> None:
 
 
 def _rename(tables: PostgresTables, schema: str, evolution: Evolution) -> None:
-    """Rename in two steps, for names may change hands; a name that an old column of the table keeps stays its own."""
-    held = tables.types(schema)
-    moves = {old: new for old, new in evolution.renamed.items() if new not in held or new in evolution.renamed}
+    """Rename in two steps, for names may change hands."""
+    moves = {**evolution.renamed, **evolution.retired(tables.types(schema))}
     between = {old: sql.Identifier(f"_airbyte_renamed_{number}") for number, old in enumerate(moves)}
     for old in moves:
         _alter(tables, schema, "rename column {old} to {new}", old=sql.Identifier(old), new=between[old])
@@ -54,12 +54,19 @@ def _fill_missing(tables: PostgresTables, evolution: Evolution, lsn: int, commit
         else sql.Identifier(column.name)
         for column in tables.table.columns
     ]
-    version = tables.row(values, sql.Literal(lsn), instant(sql.Literal(committed_at)), NEVER)
-    tables.keep("filled", "select {row} from {live} as live", row=version, live=tables.live())
+    at = instant(sql.Literal(committed_at))
+    rows = {"row": tables.row(values, sql.Literal(lsn), at, NEVER), "live": tables.live()}
+    query = "select {row} from {live} as live"
+    if not tables.table.key:  # a row is its values, so the one without the new value goes
+        rows["gone"] = tables.row(tables.columns_of(), sql.Literal(lsn), at, at)
+        query += " union all select {gone} from {live} as live"
+    tables.keep("filled", query, **rows)
     tables.insert("history", "select {names} from filled")
-    if not tables.appends:
+    if tables.appends:
+        tables.insert("raw", "select {names} from filled")
+    else:
         tables.execute("delete from {raw}")
-    tables.insert("raw", "select {names} from filled")
+        tables.insert("raw", "select {names} from filled where _ab_cdc_deleted_at is null")
     tables.drop("filled")
 
 

@@ -1,8 +1,8 @@
 """Changed columns of one stream in Snowflake.
 
-``raw`` follows the source. ``history`` keeps every version as it was: a dropped column stays, null in later versions,
-and a column whose type changed takes a type that holds the old values and the new. Columns are added, and numbers
-widened, at once, for that changes no row; all else makes the table anew.
+``raw`` follows the source. ``history`` keeps every version as it was: a dropped column stays, null in later versions
+and under another name where its own is taken, and a column whose type changed takes a type that holds the old values
+and the new. Columns are added, and numbers widened, at once, for that changes no row; all else makes the table anew.
 """
 
 from collections.abc import Mapping
@@ -29,10 +29,8 @@ def evolve(tables: SnowflakeTables, evolution: Evolution, lsn: int, committed_at
     renamed = {folded(old): folded(new) for old, new in evolution.renamed.items() if folded(old) != folded(new)}
     for schema in ("RAW", "HISTORY"):
         if schema == "HISTORY" or tables.appends:
-            held = tables.held(schema)
-            # A name that an old column of the table keeps stays its own.
-            moved = {old: new for old, new in renamed.items() if new not in held or new in renamed}
-            widen(tables, schema, moved)
+            retired = evolution.retired(tables.held(schema))
+            widen(tables, schema, renamed | {old: folded(new) for old, new in retired.items()})
         else:
             names = {name: renamed.get(name, name) for name in tables.held(schema)}
             dropped = {folded(name) for name in evolution.dropped}
@@ -78,12 +76,24 @@ def _fill_missing(tables: SnowflakeTables, evolution: Evolution, lsn: int, commi
             [text] = staged(tables.stream, column, pa.array([evolution.missing[column.name]]))
             name = folded(column.name)
             given[name] = read(f"{literal(str(text))}::varchar", tables.wanted[name])
-    values = {name: quoted(name) for name in tables.wanted} | given
-    types = tables.held("RAW") | {name: tables.wanted[name] for name in given}
+    before = {name: quoted(name) for name in tables.wanted}
+    values = before | given
+    held = tables.held("RAW")
+    types = held | {name: tables.wanted[name] for name in given}
     for schema in ("HISTORY", "RAW"):
         row = tables.row(schema, values, types, lsn=str(lsn), updated_at=instant(committed_at))
         if schema == "HISTORY" or tables.appends:
             tables.insert(schema, row, f"{tables.live()} as live")
+            if not tables.key:  # a row is its values, so the one without the new value goes
+                gone = tables.row(
+                    schema,
+                    before,
+                    held,
+                    lsn=str(lsn),
+                    updated_at=instant(committed_at),
+                    deleted_at=instant(committed_at),
+                )
+                tables.insert(schema, gone, f"{tables.live()} as live where {quoted(next(iter(given)))} is null")
         else:
             tables.later(
                 f"update {tables.relation(schema)} set"

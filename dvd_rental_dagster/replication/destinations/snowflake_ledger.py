@@ -112,7 +112,7 @@ class SnowflakeLedger:
         numbers = (ledger.identity.database_oid, ledger.lsn, ledger.sync_id)
         database_oid, lsn, sync_id = map(str, numbers)
         position = (
-            literal(ledger.identity.system_identifier), database_oid, literal(ledger.slot), lsn, sync_id,
+            literal(ledger.identity.server), database_oid, literal(ledger.slot), lsn, sync_id,
             instant(ledger.extracted_at), instant(ledger.committed_at),
         )  # fmt: skip
         self._session.execute("delete from LEDGER.position")
