@@ -254,6 +254,12 @@ class Carried(Replica):
         assert verification.equal, verification
         self.assert_follows(up_to_now=False)
 
+    def assert_is_the_source(self, stream: str) -> None:
+        """Row for row, value for value, as Python sees them on both sides."""
+        rows = self.committed(stream)
+        columns = list(rows[0]) if rows else []
+        assert sorted(values(row, columns) for row in self.raw(stream)) == sorted(values(row, columns) for row in rows)
+
     def assert_follows(self, *, up_to_now: bool = True) -> None:
         """``history`` replays to ``raw``, and ``raw`` is what has been committed, or was at some moment before."""
         for stream in self.streams:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from interruption import sync_interrupted, sync_killed
 from stores import FURTHER, Carried
-from test_destinations import CHANGES, assert_is_the_source
+from test_destinations import CHANGES
 
 from dvd_rental_dagster.replication.failpoint import FailPoint
 from dvd_rental_dagster.replication.stream import LogStream
@@ -23,7 +23,7 @@ def assert_goes_on(carried: Carried) -> None:
     """The next sync ends where an undisturbed one would, with every version written once."""
     carried.sync()
     carried.assert_equal()
-    assert_is_the_source(carried, "item")
+    carried.assert_is_the_source("item")
     history = carried.history()
     assert len(history) == len({(row["id"], row["_ab_cdc_lsn"]) for row in history}) == ITEMS + VERSIONS
 
