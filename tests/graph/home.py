@@ -79,9 +79,9 @@ class Home:
         """What ``dvd-rental`` prints, and what it says beside that, in this process."""
         with self.chosen(), pytest.MonkeyPatch.context() as patched:
             patched.setattr(sys, "argv", ["dvd-rental", *arguments])
-            with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
-                with pytest.raises(SystemExit) as end:
-                    main()
+            out, err = StringIO(), StringIO()
+            with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+                main()
         told = out.getvalue(), err.getvalue()
         assert (end.value.code or 0) == expected, told
         return told
