@@ -21,6 +21,7 @@ from dvd_rental_dagster.cli import main
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings, load_settings
 from dvd_rental_dagster.source.endpoint import embedded_server
 from dvd_rental_dagster.source.server import EmbeddedServer
+from dvd_rental_dagster.transformation.project import manifest
 
 BIN = Path(sys.executable).parent
 
@@ -88,8 +89,9 @@ class Home:
 
     def run_here(self, expected: int = 0) -> tuple[str, str]:
         """What ``dvd-rental run`` prints and says, in this process, which has the graph loaded for other tests too."""
-        with self.chosen():
+        with self.chosen() as settings:
             load_graph()
+            manifest(settings)  # as who loads the graph for the first time
         return self.told("run", expected=expected)
 
     @contextmanager
