@@ -43,6 +43,10 @@ class BulkSession:
         self._awaiting = False
         self._failure: SourceUnreachableError | None = None
 
+    def another(self) -> adbc.Connection:
+        """Connect again as this session did, without reading the source's types again, which costs more than that."""
+        return self._connection.adbc_clone()
+
     def identify(self) -> None:
         """Learn which server process serves, to ask about it when it is silent; it ends the transaction."""
         with self._connection.cursor() as cursor, self._awaited():
@@ -117,8 +121,10 @@ class BulkSession:
 
 
 @contextmanager
-def bulk_session(url: str) -> Iterator[BulkSession]:
+def bulk_session(url: str, like: BulkSession | None = None) -> Iterator[BulkSession]:
     """Open a session with the settings of every other.
+
+    A session ``like`` one that is open to the same URL shares what that one knows of the source's types.
 
     Raises:
         SourceUnreachableError: no server answers, or it refuses the credentials.
@@ -126,7 +132,7 @@ def bulk_session(url: str) -> Iterator[BulkSession]:
     with _connecting:
         before = _sockets()
         try:
-            connection = adbc.connect(patient(url))
+            connection = adbc.connect(patient(url)) if like is None else like.another()
         except adbc.Error as error:
             raise unreachable(url, error) from error
         link = _tcp_link(_sockets() - before, server_ports(url))

@@ -204,7 +204,7 @@ def snapshot_reader(url: str, source: Connection[Any], snapshot: str) -> Iterato
     with ExitStack() as stack:
         sessions: list[BulkSession] = []
         for _ in range(_SESSIONS):
-            session = stack.enter_context(bulk_session(url))
+            session = stack.enter_context(bulk_session(url, sessions[0] if sessions else None))
             session.execute("set transaction isolation level repeatable read, read only")
             session.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(snapshot)).as_string(None))
             sessions.append(session)
