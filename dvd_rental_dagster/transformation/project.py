@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -167,14 +168,16 @@ def invoke(settings: Settings, arguments: Sequence[str], on_event: Callable[[Any
     with environment(settings):
         runner = dbtRunner(manifest=_kept.get(_state(settings)), callbacks=[on_event] if on_event else [])
         outcome = runner.invoke([*arguments, *global_arguments(settings)])
-        _let_go_of_warehouse()
+        _let_go_of_files()
     if outcome.exception is not None:
         raise GraphError(f"dbt {arguments[0]} failed: {outcome.exception}") from outcome.exception
     return outcome.result
 
 
-def _let_go_of_warehouse() -> None:
-    """Close the file that dbt's adapter keeps open until the process ends."""
+def _let_go_of_files() -> None:
+    """Close the warehouse, which dbt keeps open until the process ends, and its log, which it never closes."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager  # noqa: PLC0415
 
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+    for handler in logging.getLogger("file_log").handlers:
+        handler.close()
