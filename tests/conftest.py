@@ -20,6 +20,9 @@ from dvd_rental_dagster.source.server import EmbeddedServer
 
 pytest_plugins = ["emulation"]
 
+# What a server of many tests gives up for speed: it survives no crash of the machine, and hashes passwords once.
+_OPTIONS = {"fsync": "off", "scram_iterations": "1"}
+
 # Ends the server when the tests do, however they do: the pipe closes even when the worker is killed.
 _WATCH = """
 cat > /dev/null
@@ -32,23 +35,34 @@ rm -rf "$1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the real archive."""
+    """Mark what needs the real archive, and begin with the groups: what takes longest is among them."""
     for item in items:
         if "dvdrental_dump" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.dump)
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    """A running server of this worker's own, which trades durability for speed."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("server") / "postgres", options={"fsync": "off"})
+    """A running server of this worker's own, to which it is quick to connect."""
+    server = EmbeddedServer(tmp_path_factory.mktemp("server") / "postgres", options=_OPTIONS)
     watch = subprocess.Popen(
         ["/bin/sh", "-c", _WATCH, "watch", server.root], stdin=subprocess.PIPE, start_new_session=True
     )
     with watch:
         server.ensure_running()
+        _hash_passwords_anew(server)
         yield server
         server.remove()
+
+
+def _hash_passwords_anew(server: EmbeddedServer) -> None:
+    """The same passwords; those that the server was made with are hashed as often as everywhere."""
+    with psycopg.connect(server.url("postgres", SUPERUSER)) as connection:
+        for role in (SUPERUSER, OWNER):
+            connection.execute(
+                sql.SQL("alter role {} password {}").format(sql.Identifier(role), sql.Literal(server.password(role)))
+            )
 
 
 @pytest.fixture
@@ -114,9 +128,10 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
 
 
 def _create_database(server: EmbeddedServer, name: str, template: str) -> None:
+    """As files are copied: the other strategy writes every page to the log."""
     with psycopg.connect(server.url("postgres", SUPERUSER), autocommit=True) as connection:
         connection.execute(
-            sql.SQL("create database {} template {} owner {}").format(
+            sql.SQL("create database {} template {} owner {} strategy file_copy").format(
                 sql.Identifier(name), sql.Identifier(template), sql.Identifier(OWNER)
             )
         )

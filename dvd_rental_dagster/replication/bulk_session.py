@@ -43,6 +43,10 @@ class BulkSession:
         self._awaiting = False
         self._failure: SourceUnreachableError | None = None
 
+    def another(self) -> adbc.Connection:
+        """Connect again as this session did, without reading the source's types again, which costs more than that."""
+        return self._connection.adbc_clone()
+
     def identify(self) -> None:
         """Learn which server process serves, to ask about it when it is silent; it ends the transaction."""
         with self._connection.cursor() as cursor, self._awaited():
@@ -50,10 +54,6 @@ class BulkSession:
             (pid,) = cursor.fetchone()
             self._connection.rollback()
         self._silence = Silence(self._url, pid)
-
-    def another(self) -> adbc.Connection:
-        """A connection of its own, without asking for the server's types again."""
-        return self._connection.adbc_clone()
 
     def execute(self, statement: str) -> None:
         """Execute a statement that has no result.
@@ -121,8 +121,10 @@ class BulkSession:
 
 
 @contextmanager
-def bulk_session(url: str, beside: BulkSession | None = None) -> Iterator[BulkSession]:
-    """Open a session with the settings of every other; ``beside`` one that is open it knows the server's types already.
+def bulk_session(url: str, like: BulkSession | None = None) -> Iterator[BulkSession]:
+    """Open a session with the settings of every other.
+
+    A session ``like`` one that is open to the same URL shares what that one knows of the source's types.
 
     Raises:
         SourceUnreachableError: no server answers, or it refuses the credentials.
@@ -130,7 +132,7 @@ def bulk_session(url: str, beside: BulkSession | None = None) -> Iterator[BulkSe
     with _connecting:
         before = _sockets()
         try:
-            connection = beside.another() if beside else adbc.connect(patient(url))
+            connection = like.another() if like else adbc.connect(patient(url))
         except adbc.Error as error:
             raise unreachable(url, error) from error
         link = _tcp_link(_sockets() - before, server_ports(url))

@@ -40,10 +40,9 @@ class Built:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, contract: Contract, dvdrental_dump: Path) -> Iterator[Built]:
     with open_pipeline(tmp_path_factory.mktemp("built"), contract, DVD_RENTAL_DUMP=str(dvdrental_dump)) as pipeline:
-        ran = pipeline.home.run("dvd-rental", "run")
         yield Built(
             pipeline,
-            ran.stdout + ran.stderr,
+            "".join(pipeline.home.run_here()),
             {report: report_rows(pipeline.home.published, report) for report in REPORTS},
             {report: source_rows(pipeline.source_url, report) for report in REPORTS},
         )

@@ -28,7 +28,9 @@ def postgres_store(server: EmbeddedServer) -> Iterator[PostgresStore]:
     """A database beside the source's."""
     name = f"warehouse_{uuid.uuid4().hex}"
     with psycopg.connect(server.url("postgres", SUPERUSER), autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
+        connection.execute(
+            sql.SQL("create database {} template template0 strategy file_copy").format(sql.Identifier(name))
+        )
         yield PostgresStore(server.url(name, SUPERUSER))
         connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 

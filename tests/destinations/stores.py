@@ -5,6 +5,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -55,13 +56,20 @@ class Store(Protocol):
     def texts(self, schema: str, stream: str) -> list[Row]:
         """The stream's rows, each value as the warehouse writes it, the key ``id`` as a number."""
 
+    def held(self) -> AbstractContextManager[Any]:
+        """While it lasts, others in this process open the warehouse and look into it in no time."""
+        return nullcontext()
+
     def unfit(self, pg_type: str) -> str | None:
         """The condition under which the warehouse has no place for the value ``{0}`` of the type."""
 
 
 @dataclass(frozen=True)
-class DuckDBStore:
+class DuckDBStore(Store):
     path: Path
+
+    def held(self) -> AbstractContextManager[Any]:
+        return duckdb.connect(self.path)
 
     def destination(self, wait_seconds: float = 30) -> Destination:
         return DuckDBDestination(self.path, wait_seconds=wait_seconds)
@@ -78,7 +86,7 @@ class DuckDBStore:
         return None
 
     def _read(self, query: str) -> list[Row]:
-        with duckdb.connect(self.path, read_only=True) as connection:
+        with duckdb.connect(self.path) as connection:
             connection.execute("set timezone = 'UTC'")
             result = connection.execute(query)
             columns = [(name, str(data_type)) for name, data_type, *_ in result.description or ()]
@@ -92,7 +100,7 @@ class DuckDBStore:
 
 
 @dataclass(frozen=True)
-class PostgresStore:
+class PostgresStore(Store):
     url: str
 
     def destination(self, wait_seconds: float = 30) -> Destination:
@@ -118,7 +126,7 @@ class PostgresStore:
 
 
 @dataclass(frozen=True)
-class JsonStore:
+class JsonStore(Store):
     """A folder of JSON lines, of which a test sees what every reader does."""
 
     folder: Path
@@ -167,7 +175,7 @@ def _read_back(name: str, value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class SnowflakeStore:
+class SnowflakeStore(Store):
     """A database of the emulator's; a missing timestamp is read as text, for the emulator's own answer is 1970."""
 
     port: int
@@ -250,9 +258,10 @@ class Carried(Replica):
 
     def assert_equal(self) -> None:
         """``raw`` is the source row for row, and ``history`` replays to ``raw``."""
-        verification = self.verify()
-        assert verification.equal, verification
-        self.assert_follows(up_to_now=False)
+        with self.store.held():
+            verification = self.verify()
+            assert verification.equal, verification
+            self.assert_follows(up_to_now=False)
 
     def assert_is_the_source(self, stream: str) -> None:
         """Row for row, value for value, as Python sees them on both sides."""

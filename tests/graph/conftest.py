@@ -25,7 +25,7 @@ def _real_and_down(tmp_path_factory: pytest.TempPathFactory, dvdrental_dump: Pat
     """The real database, taken through the whole graph once."""
     home = Home(tmp_path_factory.mktemp("real") / "home", {"DVD_RENTAL_DUMP": str(dvdrental_dump)})
     try:
-        home.cli("run")
+        home.run_here()
         with _put_by(home) as kept:
             yield kept
     finally:
@@ -48,7 +48,7 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstra
     """What the built homes are copies of: made by the demo, from nothing; its source is down."""
     home = Home(tmp_path_factory.mktemp("built") / "home", {})
     try:
-        printed = home.cli("demo")
+        printed = home.run("dvd-rental", "demo").stdout
         with _put_by(home) as kept:
             yield Demonstrated(kept, printed)
     finally:

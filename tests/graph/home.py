@@ -1,4 +1,4 @@
-"""One home of the product, used as a user does: through the command line, in processes of its own."""
+"""One home of the product, used as a user does: through the command line, here or in processes of its own."""
 
 import importlib
 import json
@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,20 @@ import psycopg
 import pytest
 from dagster._core.definitions.reconstruct import ReconstructableJob
 
-from dvd_rental_dagster.automation.execution import execute_everything
+from dvd_rental_dagster.cli import main
 from dvd_rental_dagster.settings import PROJECT_ROOT, Settings, load_settings
 from dvd_rental_dagster.source.endpoint import embedded_server
 from dvd_rental_dagster.source.server import EmbeddedServer
+from dvd_rental_dagster.transformation.project import manifest
 
 BIN = Path(sys.executable).parent
 
 
 def load_graph() -> None:
     """Load the code location anew where this process has loaded it with other parts than are now chosen."""
-    definitions = importlib.import_module("dvd_rental_dagster.definitions")
+    definitions = sys.modules.get("dvd_rental_dagster.definitions")
+    if definitions is None:
+        return
     chosen, loaded = load_settings(), definitions.settings
     if (chosen.engine, chosen.warehouse) != (loaded.engine, loaded.warehouse):
         importlib.reload(definitions)
@@ -68,8 +72,27 @@ class Home:
         assert done.returncode == expected, f"{arguments} ended {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done
 
-    def cli(self, *arguments: str, expected: int = 0) -> str:
-        return self.run("dvd-rental", *arguments, expected=expected).stdout
+    def cli(self, *arguments: str) -> str:
+        """What ``dvd-rental`` prints, in this process, which has most of it loaded for other tests too."""
+        return self.told(*arguments)[0]
+
+    def told(self, *arguments: str, expected: int = 0) -> tuple[str, str]:
+        """What ``dvd-rental`` prints, and what it says beside that, in this process."""
+        with self.chosen(), pytest.MonkeyPatch.context() as patched:
+            patched.setattr(sys, "argv", ["dvd-rental", *arguments])
+            out, err = StringIO(), StringIO()
+            with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+                main()
+        told = out.getvalue(), err.getvalue()
+        assert (end.value.code or 0) == expected, told
+        return told
+
+    def run_here(self, expected: int = 0) -> tuple[str, str]:
+        """What ``dvd-rental run`` prints and says, in this process, which has the graph loaded for other tests too."""
+        with self.chosen() as settings:
+            load_graph()
+            manifest(settings)  # as who loads the graph for the first time
+        return self.told("run", expected=expected)
 
     @contextmanager
     def chosen(self) -> Iterator[Settings]:
@@ -78,13 +101,6 @@ class Home:
             for name, value in (self.settings | {"DVD_RENTAL_HOME": str(self.path)}).items():
                 environment.setenv(name, value)
             yield load_settings()
-
-    def run_here(self) -> None:
-        """What ``dvd-rental run`` does, in this process, which has the graph loaded for other tests too."""
-        with self.chosen() as settings:
-            load_graph()
-            summary = execute_everything(settings)
-        assert summary.success, summary
 
     def query(self, statement: str) -> list[dict[str, Any]]:
         answer: list[dict[str, Any]] = json.loads(self.cli("query", statement, "--format", "json"))

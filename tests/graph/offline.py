@@ -38,7 +38,8 @@ def block() -> None:
 
 def load(combinations: Sequence[str]) -> None:
     shared = {"dagster_snowflake" for each in combinations if each.endswith("snowflake")}
-    for name in ("dagster", "dagster_dbt", *shared):  # which take seconds, and know nothing of the switches
+    # They take seconds, and know nothing of the switches.
+    for name in ("dagster", "dagster_dbt", "dbt.cli.main", *shared):
         importlib.import_module(name)
     for combination in combinations:
         if child := os.fork():

@@ -77,8 +77,8 @@ def test_a_row_changed_by_hand_turns_its_stream_red_by_name_and_nothing_is_built
     assert payment.metadata["differing_keys"].value == str(changed)
     assert "dvd-rental resync payment" in (payment.description or "")
     assert outcome.materialized <= RAW_AND_HISTORY
-    failed = loaded.run("dvd-rental", "run", expected=1)
-    assert f"differ are {changed}." in " ".join(failed.stderr.split())
+    _, said = loaded.run_here(expected=1)
+    assert f"differ are {changed}." in " ".join(said.split())
 
 
 def test_the_comparison_is_made_only_where_it_is_selected(loaded: Home) -> None:

@@ -68,9 +68,9 @@ def test_answers_come_as_table_csv_and_json(loaded_home: Home) -> None:
 @pytest.mark.xdist_group("loaded")
 def test_down_stops_the_source_and_up_brings_it_back_with_its_data(loaded_home: Home) -> None:
     loaded_home.execute("delete from payment where payment_id = (select max(payment_id) from payment)")
-    loaded_home.cli("down")
+    loaded_home.run("dvd-rental", "down")
     assert "down" in loaded_home.cli("status")
-    loaded_home.cli("up")
+    loaded_home.run("dvd-rental", "up")
     assert loaded_home.sync()["streams"]["payment"]["deleted"] == 1
 
 

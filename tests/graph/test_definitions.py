@@ -4,6 +4,8 @@ import json
 import shutil
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -17,33 +19,52 @@ from home import Home
 
 from dvd_rental_dagster.catalog import STREAM_NAMES
 from dvd_rental_dagster.settings import PROJECT_ROOT, Engine, Warehouse
+from dvd_rental_dagster.transformation import project
 
 pytestmark = pytest.mark.xdist_group("definitions")
 
-_PARSE_TWICE_AND_AFTER_A_CHANGE = """
-import pathlib, sys
-from dvd_rental_dagster.settings import load_settings
-from dvd_rental_dagster.transformation import project
-
-project.DBT_PATH = pathlib.Path(sys.argv[1])
-settings = load_settings()
-project.manifest(settings)
-parsed = (project.target_path(settings) / "manifest.json").stat().st_mtime_ns
-project.manifest(settings)
-assert (project.target_path(settings) / "manifest.json").stat().st_mtime_ns == parsed
-(project.DBT_PATH / "models" / "reports" / "rpt_new.sql").write_text("select 1 as one")
-assert "model.dvd_rental.rpt_new" in project.manifest(settings)["nodes"]
-"""
 OFFLINE = Path(__file__).with_name("offline.py")
+OF_SNOWFLAKE = {Warehouse.SNOWFLAKE}  # those of one set have one manifest
+OF_DUCKDB = set(Warehouse) - OF_SNOWFLAKE
+
+
+@dataclass(frozen=True)
+class Offline:
+    """What a process told that could connect to nothing: of each combination of the switches, one JSON object."""
+
+    home: Home
+    told: dict[str, Any]
+    files: set[str]
+    was_heard_of: bool
 
 
 @pytest.fixture(scope="module")
-def parsed_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A home with dbt's manifest and nothing else, parsed in a process of its own."""
-    home = Home(tmp_path_factory.mktemp("parsed") / "home", {})
-    home.run("python", "-c", "import dvd_rental_dagster.definitions")
-    yield home
-    home.remove()
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Offline]:
+    """All of them, loaded in an empty home; it has DuckDB's manifest afterwards."""
+    with listening() as listener:
+        at, url = address(listener), f"postgresql://nobody@{address(listener)}/nothing"
+        somewhere = {
+            "SOURCE_URL": url, "WAREHOUSE_URL": url, "AIRBYTE_URL": f"http://{at}",
+            "SNOWFLAKE_ACCOUNT": "org-account", "SNOWFLAKE_USER": "ADA", "SNOWFLAKE_PROTOCOL": "http",
+            "SNOWFLAKE_HOST": at.split(":")[0], "SNOWFLAKE_PORT": at.split(":")[1],
+        }  # fmt: skip
+        home = Home(
+            tmp_path_factory.mktemp("parsed") / "home", {f"DVD_RENTAL_{name}": what for name, what in somewhere.items()}
+        )
+        chosen = combinations(OF_SNOWFLAKE) if find_spec("dagster_snowflake") else []
+        printed = home.run("python", str(OFFLINE), "load", *chosen, *combinations(OF_DUCKDB)).stdout.splitlines()
+        told = [json.loads(line) for line in printed if line.startswith("{")]
+        files = {path.name for path in home.path.iterdir()}
+        yield Offline(
+            Home(home.path, {}), {each["combination"]: each for each in told}, files, heard_somebody(listener)
+        )
+        home.remove()
+
+
+@pytest.fixture(scope="module")
+def parsed_home(offline: Offline) -> Home:
+    """A home with dbt's manifest and nothing else."""
+    return offline.home
 
 
 @pytest.fixture
@@ -70,60 +91,57 @@ def nodes(parsed_home: Home) -> list[dict[str, Any]]:
     return list(json.loads((parsed_home.path / "dbt" / "manifest.json").read_text())["nodes"].values())
 
 
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
+def combinations(warehouses: set[Warehouse]) -> list[str]:
+    """Of an engine and one of the warehouses, where what they need is installed."""
+    engines = [engine for engine in Engine if engine is not Engine.AIRBYTE or find_spec("dagster_airbyte")]
+    return [f"{engine}/{warehouse}" for engine, warehouse in product(engines, sorted(warehouses))]
+
+
+@contextmanager
+def listening() -> Iterator[socket.socket]:
     """A place to which everybody connects who connects at all: the kernel takes them in, and nobody answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(0)
-        yield listening
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        yield listener
 
 
 def address(listener: socket.socket) -> str:
     return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def assert_heard_nobody(listener: socket.socket) -> None:
-    with pytest.raises(BlockingIOError):
+def heard_somebody(listener: socket.socket) -> bool:
+    try:
         listener.accept()
+    except BlockingIOError:
+        return False
+    return True
 
 
-@pytest.mark.parametrize(  # the warehouses that have one manifest
-    "warehouses", [set(Warehouse) - {Warehouse.SNOWFLAKE}, {Warehouse.SNOWFLAKE}], ids=["duckdb", "snowflake"]
-)
+@pytest.mark.parametrize("warehouses", [OF_DUCKDB, OF_SNOWFLAKE], ids=["duckdb", "snowflake"])
 def test_it_loads_with_sockets_blocked_and_writes_nothing_but_dbts_manifest(
-    empty_home: Home, warehouses: set[Warehouse], graph: AssetGraph, listener: socket.socket
+    warehouses: set[Warehouse], offline: Offline, graph: AssetGraph
 ) -> None:
     """dagster#14157: the vendor's API was called on every load. Whatever is chosen, keys and checks are the same."""
     if Warehouse.SNOWFLAKE in warehouses and find_spec("dagster_snowflake") is None:
         pytest.skip("the extra for Snowflake is not installed")
     assets = sorted(key.to_user_string() for key in graph.get_all_asset_keys())
     checks = sorted(f"{key.asset_key.to_user_string()} {key.name}" for key in graph.asset_check_keys)
-    at, url = address(listener), f"postgresql://nobody@{address(listener)}/nothing"
-    somewhere = {
-        "SOURCE_URL": url, "WAREHOUSE_URL": url, "AIRBYTE_URL": f"http://{at}",
-        "SNOWFLAKE_ACCOUNT": "org-account", "SNOWFLAKE_USER": "ADA", "SNOWFLAKE_PROTOCOL": "http",
-        "SNOWFLAKE_HOST": at.split(":")[0], "SNOWFLAKE_PORT": at.split(":")[1],
-    }  # fmt: skip
-    home = Home(empty_home.path, {f"DVD_RENTAL_{name}": value for name, value in somewhere.items()})
-    engines = [engine for engine in Engine if engine is not Engine.AIRBYTE or find_spec("dagster_airbyte")]
-    combinations = [f"{engine}/{warehouse}" for engine, warehouse in product(engines, sorted(warehouses))]
-    printed = home.run("python", str(OFFLINE), "load", *combinations).stdout.splitlines()
-    told = [json.loads(line) for line in printed if line.startswith("{")]
-    assert [each["combination"] for each in told] == combinations
-    for each in told:
-        assert each["tried"] == [], each["combination"]
-        assert each["checks"] == checks, each["combination"]
-        assert each["assets"] == assets, each["combination"]
-    assert_heard_nobody(listener)
-    assert {path.name for path in home.path.iterdir()} <= {"dbt", "logs"}
+    for combination in combinations(warehouses):
+        told = offline.told[combination]
+        assert told["tried"] == [], combination
+        assert told["checks"] == checks, combination
+        assert told["assets"] == assets, combination
+    assert not offline.was_heard_of
+    assert offline.files <= {"dbt", "logs"}
 
 
-def test_what_blocks_sockets_stops_every_way_to_a_server(empty_home: Home, listener: socket.socket) -> None:
+def test_what_blocks_sockets_stops_every_way_to_a_server(empty_home: Home) -> None:
     """Those through libpq too, of which Python's sockets know nothing."""
-    printed = empty_home.run("python", str(OFFLINE), "connect", address(listener)).stdout
+    with listening() as listener:
+        printed = empty_home.run("python", str(OFFLINE), "connect", address(listener)).stdout
+        assert not heard_somebody(listener)
     ways = ["session", "replication", "bulk session", "warehouse", "server of Airbyte", "name"]
     assert printed.splitlines() == ways
-    assert_heard_nobody(listener)
 
 
 def test_dagsters_own_commands_accept_it(own_parsed_home: Home) -> None:
@@ -172,10 +190,18 @@ def test_runs_that_write_share_a_pool_of_one() -> None:
     assert limits == {"default_limit": 1, "granularity": "run"}
 
 
-def test_a_project_that_changed_is_parsed_anew(own_parsed_home: Home) -> None:
+def test_a_project_that_changed_is_parsed_anew(own_parsed_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     copied = own_parsed_home.path.parent / "dbt"
     shutil.copytree(PROJECT_ROOT / "dbt", copied)
-    own_parsed_home.run("python", "-c", _PARSE_TWICE_AND_AFTER_A_CHANGE, str(copied))
+    monkeypatch.setattr(project, "DBT_PATH", copied)
+    with own_parsed_home.chosen() as settings:
+        written = project.target_path(settings) / "manifest.json"
+        parsed = written.stat().st_mtime_ns
+        project.manifest(settings)
+        assert written.stat().st_mtime_ns == parsed
+        (copied / "models" / "reports" / "rpt_new.sql").write_text("select 1 as one")
+        assert "model.dvd_rental.rpt_new" in project.manifest(settings)["nodes"]
+        assert written.stat().st_mtime_ns > parsed
 
 
 def test_every_dbt_test_is_a_check(graph: AssetGraph, nodes: list[dict[str, Any]]) -> None:

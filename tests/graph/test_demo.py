@@ -1,5 +1,7 @@
 """From an empty folder to answered questions, with nothing but generated data."""
 
+import json
+
 import duckdb
 import pytest
 from home import Demonstrated, Home
@@ -34,7 +36,8 @@ def test_the_demo_passes_every_check_answers_every_question_and_a_second_one_cha
 @pytest.mark.xdist_group("loaded")
 def test_a_query_is_answered_while_the_warehouse_is_being_written(loaded_home: Home) -> None:
     with duckdb.connect(loaded_home.warehouse):
-        assert loaded_home.query("select count(*) as n from raw.store") == [{"n": 2}]
+        answer = loaded_home.run("dvd-rental", "query", "select count(*) as n from raw.store", "--format", "json")
+    assert json.loads(answer.stdout) == [{"n": 2}]
 
 
 @pytest.mark.xdist_group("loaded")

@@ -86,11 +86,11 @@ class Replica:
 
     def assert_equal(self) -> None:
         """``raw`` is the source row for row, and the last version of every key in ``history`` is ``raw``."""
-        verification = verify(
-            self.url, DuckDBDestination(self.warehouse), self.streams, publication=PUBLICATION, slot=self.slot
-        )
-        assert verification.equal, verification
-        with duckdb.connect(self.warehouse, read_only=True) as warehouse:
+        with duckdb.connect(self.warehouse) as warehouse:  # while it is open, others here open it in no time
+            verification = verify(
+                self.url, DuckDBDestination(self.warehouse), self.streams, publication=PUBLICATION, slot=self.slot
+            )
+            assert verification.equal, verification
             for stream in self.streams:
                 _assert_history_replays(warehouse, stream)
 
