@@ -16,10 +16,13 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
 from dvd_rental_dagster.assets.ingestion import WAREHOUSE_POOL
+from dvd_rental_dagster.errors import one_line
 from dvd_rental_dagster.progress import listener
 from dvd_rental_dagster.settings import Settings, load_settings
 from dvd_rental_dagster.transformation.build import NodeResult, Status, build
-from dvd_rental_dagster.transformation.project import DBT_PATH, manifest, target_path
+from dvd_rental_dagster.transformation.project import DBT_PATH, log_path, manifest, target_path
+
+_TOLD_FAILURES = 3
 
 
 class Translator(DagsterDbtTranslator):
@@ -61,8 +64,10 @@ def transformation_assets(settings: Settings) -> AssetsDefinition:
                 yield _check_result(check.asset_key, check.name, result)
         failed = [result for result in results if result.status in {Status.ERROR, Status.FAIL}]
         if failed:
+            told = "; ".join(f"{result.name}: {one_line(result.message)}" for result in failed[:_TOLD_FAILURES])
             raise Failure(
-                f"{len(failed)} of {len(results)} dbt nodes failed; what lies below them was not built.",
+                f"{len(failed)} of {len(results)} dbt nodes failed; what lies below them was not built. {told}. "
+                f"dbt's log: {log_path(load_settings())}",
                 metadata={result.unique_id: result.message for result in failed},
                 allow_retries=False,
             )

@@ -16,6 +16,7 @@ from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import StreamTableError
 from dvd_rental_dagster.replication.array import array_to_json
 from dvd_rental_dagster.replication.column import Column, Kind
+from dvd_rental_dagster.replication.ledger import StreamState
 
 DROPPED = "_airbyte_dropped_"
 """How the name of a dropped column begins whose own another has taken."""
@@ -58,14 +59,31 @@ class Evolution:
         """
         came = {name.lower() for name in (*self.renamed.values(), *(column.name for column in self.added))}
         taken = came - {name.lower() for name in self.renamed}
-        number = sum(name.lower().startswith(DROPPED) for name in held)
-        kept = sorted(name for name in held if name.lower() in taken)
-        return {name: f"{DROPPED}{count}_{name}" for count, name in enumerate(kept, number + 1)}
+        return _retired([name for name in held if name.lower() in taken], held)
 
     @property
     def changes_nothing(self) -> bool:
         """Whether the warehouse can stay as it is."""
         return not (self.renamed or self.dropped or self.added or self.retyped)
+
+
+def moved_by_load(before: StreamState | None, after: Collection[Column], held: Collection[str]) -> dict[str, str]:
+    """New names for columns that a table has kept, where a load brings columns whose names are theirs but for the case.
+
+    ``before`` is the stream's state until now: what the table holds of a source beside its columns was dropped there.
+    Of a stream that is not known every column goes on under its name.
+    """
+    names = {column.name.lower(): column.name for column in after}
+    live = names if before is None else {column.name.lower() for column in before.columns}
+    met = {name: names[name.lower()] for name in held if name.lower() in names}
+    dropped = _retired([name for name in met if name.lower() not in live], held)
+    return {old: new for old, new in {**met, **dropped}.items() if old != new}
+
+
+def _retired(dropped: Collection[str], held: Collection[str]) -> dict[str, str]:
+    """Names for dropped columns that no other of the table's has, or will have."""
+    number = sum(name.lower().startswith(DROPPED) for name in held)
+    return {name: f"{DROPPED}{count}_{name}" for count, name in enumerate(sorted(dropped), number + 1)}
 
 
 def read_attributes(connection: Connection[Any], table_oid: int) -> dict[int, Attribute]:

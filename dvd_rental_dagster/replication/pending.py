@@ -12,10 +12,11 @@ from psycopg import Connection, sql
 from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import SlotBusyError, SlotError
 from dvd_rental_dagster.replication.lsn import format_lsn, parse_lsn
-from dvd_rental_dagster.replication.pgoutput import Tag, decode_relation
+from dvd_rental_dagster.replication.pgoutput import Tag
 from dvd_rental_dagster.replication.remedies import PREPARE
 from dvd_rental_dagster.replication.session import connect
 from dvd_rental_dagster.replication.slot import flushed_lsn
+from dvd_rental_dagster.replication.table import table_oids
 
 _PEEKED_CHANGES = 10_000
 _LOOK_SECONDS = 0.2
@@ -78,10 +79,10 @@ def changed_since(
     parameters = {
         "slot": slot, "publication": sql.Identifier(publication).as_string(), "lsn": format_lsn(lsn),
     }  # fmt: skip
-    with connect(source_url) as connection, _naming_the_slot(slot):
-        found = connection.execute(_TABLES_SINCE, parameters).fetchall()
-    names = _changed([(place, data) for place, data, _ in found])
-    return tuple(stream.name for stream in streams if stream.source_table in names)
+    with connect(source_url) as connection:
+        with _naming_the_slot(slot):
+            found = connection.execute(_TABLES_SINCE, parameters).fetchall()
+        return _streams_of(connection, streams, _changed([(place, data) for place, data, _ in found]))
 
 
 def await_changes(
@@ -121,8 +122,7 @@ def _peek(connection: Connection[Any], streams: Sequence[Stream], publication: s
         messages = connection.execute(query).fetchall()
     if len(messages) >= limit:
         return Pending(parse_lsn(messages[-1][0]), tuple(stream.name for stream in streams))
-    names = _changed(messages)
-    changed = tuple(stream.name for stream in streams if stream.source_table in names)
+    changed = _streams_of(connection, streams, _changed(messages))
     return Pending(parse_lsn(messages[-1][0]) if messages else 0, changed)
 
 
@@ -141,17 +141,24 @@ def _naming_the_slot(slot: str) -> Iterator[None]:
         ) from error
 
 
-def _changed(messages: Sequence[tuple[str, bytes]]) -> set[tuple[str, str]]:
-    """The tables whose rows the messages change, by namespace and name."""
-    relations: dict[bytes, tuple[str, str]] = {}
-    changed: set[tuple[str, str]] = set()
+def _changed(messages: Sequence[tuple[str, bytes]]) -> set[int]:
+    """The tables whose rows the messages change, by the source's numbers for them."""
+    known: set[int] = set()
+    changed: set[int] = set()
     for _, payload in messages:
-        tag, oid = payload[0], bytes(payload[1:5])
+        tag, oid = payload[0], int.from_bytes(payload[1:5])
         if tag == Tag.RELATION:
-            relation = decode_relation(payload)
-            relations[oid] = (relation.namespace, relation.name)
+            known.add(oid)
         elif tag in {Tag.INSERT, Tag.UPDATE, Tag.DELETE}:
-            changed.add(relations[oid])
+            changed.add(oid)
         elif tag == Tag.TRUNCATE:
-            changed.update(relations.values())
+            changed |= known
     return changed
+
+
+def _streams_of(connection: Connection[Any], streams: Sequence[Stream], oids: set[int]) -> tuple[str, ...]:
+    """The streams of the tables, which may have been called otherwise when they changed."""
+    if not oids:
+        return ()
+    numbers = table_oids(connection, {stream.source_table for stream in streams})
+    return tuple(stream.name for stream in streams if numbers.get(stream.source_table) in oids)

@@ -8,8 +8,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import StreamTableError
+from dvd_rental_dagster.replication.ledger import Ledger
 
 # A type of the database's own may hold others: in arrays, under domains, as bounds of ranges, as attributes.
 _SPELLINGS = """
@@ -65,16 +65,25 @@ def read_spellings(connection: Connection[Any], tables: set[tuple[str, str]]) ->
     return spellings
 
 
-def check_spelling(stream: Stream, then: Mapping[str, str], now: Mapping[str, str]) -> None:
+def check_spellings(ledger: Ledger, spellings: Mapping[str, Mapping[str, str]]) -> None:
     """Make sure that rows which are there still have the texts that they were loaded with.
+
+    ``spellings`` are those of the streams that go on, by name.
 
     Raises:
         StreamTableError: a label of an enum was renamed, or a composite type has got or lost an attribute.
     """
-    for subject, spelling in then.items():
-        if now.get(subject, spelling) != spelling:
-            raise StreamTableError(
-                f"Values of {stream.source_name} are written otherwise than when they were loaded: of a type of its "
-                f"columns, {subject} was {spelling!r} and is {now[subject]!r}. The log does not tell the rows. Load "
-                f"the stream again: dvd-rental resync {stream.name}."
-            )
+    changed = {
+        name: subject
+        for name, held in sorted(spellings.items())
+        for subject, spelling in ledger.streams[name].spelling.items()
+        if held.get(subject, spelling) != spelling
+    }
+    if changed:
+        name, subject = next(iter(changed.items()))
+        was, now = ledger.streams[name].spelling[subject], spellings[name][subject]
+        raise StreamTableError(
+            f"Values of {', '.join(changed)} are written otherwise than when they were loaded: of a type of {name}'s "
+            f"columns, {subject} was {was!r} and is {now!r}. The log does not tell the rows. Load again what changed: "
+            f"dvd-rental resync {' '.join(changed)}."
+        )

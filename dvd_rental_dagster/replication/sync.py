@@ -30,7 +30,7 @@ from dvd_rental_dagster.replication.slot import (
     read_slot,
 )
 from dvd_rental_dagster.replication.snapshot import snapshot_reader
-from dvd_rental_dagster.replication.spellings import check_spelling, read_spellings
+from dvd_rental_dagster.replication.spellings import check_spellings, read_spellings
 from dvd_rental_dagster.replication.stream import open_stream
 from dvd_rental_dagster.replication.table import Table, made_again, read_table, table_oids
 
@@ -130,17 +130,18 @@ class _Sync:
     def _check_tables(self, ledger: Ledger, due: Sequence[Stream]) -> None:
         """Refuse tables that are no longer those that were loaded."""
         oids = table_oids(self.source, {stream.source_table for stream in self.streams})
-        for stream in self.streams:
-            if stream not in due and oids.get(stream.source_table) != ledger.streams[stream.name].table_oid:
-                raise made_again(stream)
+        going_on = [stream for stream in self.streams if stream not in due]
+        others = [
+            stream for stream in going_on if oids.get(stream.source_table) != ledger.streams[stream.name].table_oid
+        ]
+        if others:
+            raise made_again(others)
 
     def _marked(self, ledger: Ledger, due: Sequence[Stream], standings: Mapping[tuple[str, str], _Standing]) -> Ledger:
         """The ledger, with the marks and spellings of those streams that go on."""
         going_on = {stream.name: standings[stream.source_table] for stream in self.streams if stream not in due}
         check_marks(self.publication, ledger, {name: standing.published for name, standing in going_on.items()})
-        for stream in self.streams:
-            if stream not in due:
-                check_spelling(stream, ledger.streams[stream.name].spelling, going_on[stream.name].spelling)
+        check_spellings(ledger, {name: standing.spelling for name, standing in going_on.items()})
         marked = {name: replace(ledger.streams[name], **going_on[name]._asdict()) for name in going_on}
         return replace(ledger, streams={**ledger.streams, **marked})
 
@@ -177,8 +178,7 @@ class _Sync:
                     standing = standings[stream.source_table]
                     state = StreamState(generation, stream.mode, snapshot.lsn, table.oid, table.columns, *standing)
                     with reader.rows(table) as rows:
-                        mode = before.mode if before else None
-                        loaded = self.destination.load(table, state, mode, rows, snapshot.floor_lsn)
+                        loaded = self.destination.load(table, state, before, rows, snapshot.floor_lsn)
                     states[stream.name] = state
                     stream_report = report.streams[stream.name]
                     stream_report.snapshot = loaded

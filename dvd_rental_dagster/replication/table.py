@@ -1,6 +1,6 @@
 """A stream's table as the source has it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,11 +68,12 @@ def name_conflict(columns: Iterable[str]) -> str | None:
     return None
 
 
-def made_again(stream: Stream) -> StreamTableError:
-    """The error for a table that is not the one that was loaded."""
+def made_again(streams: Sequence[Stream]) -> StreamTableError:
+    """The error for tables that are not those that were loaded."""
+    tables = ", ".join(stream.source_name for stream in streams)
     return StreamTableError(
-        f"Table {stream.source_name} was dropped and made again since it was loaded; what became of its rows is not in "
-        f"the log. Load the stream again: dvd-rental resync {stream.name}."
+        f"Table {tables} was dropped and made again since it was loaded; what became of its rows is not in the log. "
+        f"Load what was again: dvd-rental resync {' '.join(stream.name for stream in streams)}."
     )
 
 

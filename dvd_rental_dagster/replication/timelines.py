@@ -74,5 +74,5 @@ def read_timelines(url: str, current: int) -> Timelines:
 
 def _ended(history: str) -> tuple[tuple[int, int], ...]:
     """The lines of a history: a timeline's number, where it ended, and why, set apart by tabs."""
-    lines = (line.split("\t") for line in history.splitlines() if line.strip() and not line.startswith(_COMMENT))
+    lines = (line.split("\t") for line in history.split("\n") if line.strip() and not line.startswith(_COMMENT))
     return tuple((int(number), parse_lsn(end)) for number, end, *_ in lines)

@@ -40,6 +40,11 @@ class NodeResult:
     failures: int | None
 
     @property
+    def name(self) -> str:
+        """The node's name among those of its kind."""
+        return self.unique_id.split(".")[2]
+
+    @property
     def is_model(self) -> bool:
         """Whether the node is a table or view, not a test."""
         return self.unique_id.startswith("model.")

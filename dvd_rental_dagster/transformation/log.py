@@ -17,10 +17,10 @@ _OLD_FILES = 5
 
 
 @contextmanager
-def log_file(folder: Path) -> Iterator[Callable[[Any], None]]:
-    """What writes dbt's events to ``dbt.log`` in the folder, those for debugging excepted."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handler = RotatingFileHandler(folder / "dbt.log", maxBytes=_FILE_BYTES, backupCount=_OLD_FILES, encoding="utf-8")
+def log_file(path: Path) -> Iterator[Callable[[Any], None]]:
+    """What writes dbt's events to the file, those for debugging excepted."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = RotatingFileHandler(path, maxBytes=_FILE_BYTES, backupCount=_OLD_FILES, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s"))
 
     def write(event: Any) -> None:

@@ -40,6 +40,11 @@ def target_path(settings: Settings) -> Path:
     return settings.home / "dbt"
 
 
+def log_path(settings: Settings) -> Path:
+    """What dbt has to say, but for debugging."""
+    return settings.logs_path / "dbt" / "dbt.log"
+
+
 def global_arguments(settings: Settings) -> list[str]:
     """Where dbt finds the project and leaves its files; goes behind every subcommand."""
     return [
@@ -47,7 +52,7 @@ def global_arguments(settings: Settings) -> list[str]:
         "--profiles-dir", str(DBT_PATH),
         "--target", _target(settings),
         "--target-path", str(target_path(settings)),
-        "--log-path", str(settings.logs_path / "dbt"),
+        "--log-path", str(log_path(settings).parent),
         "--log-level", "none",
         "--log-level-file", "none",
         "--no-use-colors",
@@ -167,7 +172,7 @@ def invoke(settings: Settings, arguments: Sequence[str], on_event: Callable[[Any
     """
     from dbt.cli.main import dbtRunner  # noqa: PLC0415  # takes seconds, and a fresh manifest needs none of it
 
-    with environment(settings), log_file(settings.logs_path / "dbt") as write:
+    with environment(settings), log_file(log_path(settings)) as write:
         callbacks = [write, on_event] if on_event else [write]
         runner = dbtRunner(manifest=_kept.get(_state(settings)), callbacks=callbacks)
         outcome = runner.invoke([*arguments, *global_arguments(settings)])

@@ -67,6 +67,36 @@ def test_a_name_that_a_dropped_column_had_is_the_new_ones_alone(carried: Carried
     assert "dropped" in {row["_airbyte_dropped_1_notes"] for row in carried.history()}
 
 
+@pytest.mark.parametrize("name", ["notes", "NOTES"])
+@pytest.mark.parametrize("mode", [SyncMode.INCREMENTAL_DEDUPED_HISTORY, SyncMode.INCREMENTAL_APPEND])
+def test_a_load_that_brings_the_name_of_a_dropped_column_does_not_bring_its_values(
+    carry: Carry, mode: SyncMode, name: str
+) -> None:
+    carried = carry(
+        "create table item (id integer primary key, notes text); insert into item values (1, 'a'), (2, 'a')",
+        (Stream("item", ("id",), mode=mode),),
+    )
+    carried.sync()
+    carried.execute("alter table item drop column notes", "delete from item where id = 2")
+    carried.sync()
+    carried.execute(f'alter table item add column "{name}" integer', f'insert into item (id, "{name}") values (3, 7)')
+    carried.sync(resync=["item"])
+    carried.assert_equal()
+    versions = sorted(carried.history(), key=lambda row: (row["id"], row["_ab_cdc_lsn"]))
+    held = next(column for column in versions[0] if column.lower() == "notes")
+    assert [row[held] for row in versions][-2:] == [None, 7]
+    assert {row["_airbyte_dropped_1_notes"] for row in versions} >= {"a"}
+
+
+def test_a_load_follows_a_name_to_another_case(carried: Carried) -> None:
+    carried.execute('alter table item rename column notes to "NOTES"', """update item set "NOTES" = 'x' where id = 1""")
+    carried.sync(resync=["item"])
+    carried.assert_equal()
+    carried.execute("update item set price = 1 where id = 2")
+    carried.sync()
+    carried.assert_equal()
+
+
 def test_columns_may_swap_their_names(carried: Carried) -> None:
     carried.transaction(
         "alter table item rename column name to temporary",

@@ -98,6 +98,8 @@ class Home:
     def chosen(self) -> Iterator[Settings]:
         """This home's settings, which are this process's meanwhile."""
         with pytest.MonkeyPatch.context() as environment:
+            for name in {*os.environ} - {*self.environment}:
+                environment.delenv(name)
             for name, value in (self.settings | {"DVD_RENTAL_HOME": str(self.path)}).items():
                 environment.setenv(name, value)
             yield load_settings()

@@ -50,7 +50,7 @@ def test_a_database_of_another_kind_is_replicated_row_for_row(
     with server_of(major, server, tmp_path) as running:
         name = f"shop_{uuid.uuid4().hex}"
         admin = running.url("postgres", SUPERUSER)
-        run(admin, f"create database {name} template template0 owner {OWNER} strategy file_copy")
+        run(admin, f"create database {name} template template0 owner {OWNER}")
         # Since 16 the owner of a database may make roles that replicate; before, that takes a superuser.
         url = running.url(name, OWNER if major >= 16 else SUPERUSER)
         try:

@@ -46,6 +46,15 @@ def test_a_row_that_was_written_before_and_committed_behind_is_named(source: str
         assert changed(source, lsn) == ("film",)
 
 
+def test_a_row_of_a_table_that_was_called_otherwise_meanwhile_is_the_streams(source: str) -> None:
+    with psycopg.connect(source, autocommit=True) as connection:
+        lsn = flushed_lsn(connection)
+        connection.execute("alter table film rename to movie")
+        connection.execute("insert into movie values (2)")
+        connection.execute("alter table movie rename to film")
+    assert changed(source, lsn) == ("film",)
+
+
 def test_a_truncation_is_no_row(source: str) -> None:
     with psycopg.connect(source, autocommit=True) as connection:
         lsn = flushed_lsn(connection)

@@ -1,12 +1,10 @@
 """What becomes of the warehouse when a table at the source is altered: applied, or refused with a remedy that works."""
 
-from collections.abc import Callable
-
 import pytest
 from replica import PUBLICATION, Replica
 
 from dvd_rental_dagster.catalog import Stream
-from dvd_rental_dagster.errors import DvdRentalError, StreamTableError
+from dvd_rental_dagster.errors import StreamTableError
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
 from dvd_rental_dagster.replication.verification import verify
 
@@ -211,7 +209,7 @@ def test_values_that_are_written_otherwise_are_refused_until_they_are_loaded_aga
     replica.sync()
     replica.assert_equal()
     replica.execute(change, "update item set price = 2 where id = 1")
-    with pytest.raises(StreamTableError, match=r"Values of public\.item are written otherwise.*dvd-rental resync item"):
+    with pytest.raises(StreamTableError, match=r"Values of item are written otherwise.*dvd-rental resync item"):
         replica.sync()
     replica.sync(resync=["item"])
     replica.assert_equal()
@@ -219,6 +217,18 @@ def test_values_that_are_written_otherwise_are_refused_until_they_are_loaded_aga
         "alter table item drop column extra", "drop type mind, moods, mood", "delete from item where id = 2"
     )
     replica.sync()
+    replica.assert_equal()
+
+
+def test_what_two_streams_share_is_loaded_again_by_one_command(replica: Replica) -> None:
+    replica.execute("create type mood as enum ('sad', 'glad')")
+    replica.execute(*(f"alter table {table} add column extra mood default 'sad'" for table in ("item", "place")))
+    replica.execute("delete from item where id = 1", "delete from place where x = 1")
+    replica.sync()
+    replica.execute("alter type mood rename value 'sad' to 'blue'")
+    with pytest.raises(StreamTableError, match=r"dvd-rental resync item place\."):
+        replica.sync()
+    replica.sync(resync=["item", "place"])
     replica.assert_equal()
 
 
@@ -260,46 +270,3 @@ def test_a_change_without_a_row_waits_for_one(replica: Replica) -> None:
     replica.execute("update item set extra = 'now' where id = 1")
     replica.sync()
     replica.assert_equal()
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("Mixed Case", 'with "quotes"', "order"),
-        ("naïve ☃", "select", "a, b"),
-        ("_lsn", "_sequence", "sequence"),
-        ("rowid", "target", "changes"),
-        ("value_0", "operation", "staged"),
-    ],
-)
-def test_any_name_of_a_column_will_do(make_replica: Callable[..., Replica], names: tuple[str, ...]) -> None:
-    columns = ['"' + name.replace('"', '""') + '"' for name in names]
-    table = '"Strange ""Table"""'
-    definitions = ", ".join(f"{column} text" for column in columns)
-    replica = make_replica(
-        f"create table {table} (key integer primary key, {definitions}, big text);"
-        f"alter table {table} alter column big set storage external;"
-        f"insert into {table} select i, 'a', 'b', 'c', repeat('x', 9000) from generate_series(1, 9) as i",
-        (Stream('Strange "Table"', ("key",)),),
-    )
-    replica.sync()
-    replica.execute(
-        *(f"update {table} set {column} = 'changed' where key < 4" for column in columns),
-        f"update {table} set key = key + 100 where key = 5",
-        f"delete from {table} where key = 6",
-    )
-    replica.sync()
-    replica.assert_equal()
-
-
-@pytest.mark.parametrize("name", ["_ab_cdc_lsn", "_airbyte_sequence", "_AIRBYTE_meta"])
-def test_a_column_that_begins_as_ours_do_is_refused(make_replica: Callable[..., Replica], name: str) -> None:
-    replica = make_replica(f'create table odd (id integer primary key, "{name}" text)', (Stream("odd", ("id",)),))
-    with pytest.raises(StreamTableError, match=name):
-        replica.sync()
-
-
-def test_columns_that_differ_in_case_alone_are_refused(make_replica: Callable[..., Replica]) -> None:
-    replica = make_replica('create table odd (id integer primary key, a text, "A" text)', (Stream("odd", ("id",)),))
-    with pytest.raises(DvdRentalError, match="differ in case alone"):
-        replica.sync()

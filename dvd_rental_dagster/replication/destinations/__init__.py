@@ -7,7 +7,6 @@ from typing import Any, Protocol, Self
 
 import pyarrow as pa
 
-from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.replication.evolution import Evolution
 from dvd_rental_dagster.replication.ledger import Ledger, Stamp, StreamState
 from dvd_rental_dagster.replication.rows import Changes
@@ -55,11 +54,11 @@ class Destination(Protocol):
         """Open a transaction whose rows carry the stamp."""
 
     def load(
-        self, table: Table, state: StreamState, before: SyncMode | None, rows: pa.RecordBatchReader, floor_lsn: int
+        self, table: Table, state: StreamState, before: StreamState | None, rows: pa.RecordBatchReader, floor_lsn: int
     ) -> int:
         """Replace the stream's rows in ``raw`` by a full load and return their number.
 
-        ``before`` is the mode that the ledger has of the stream until now, None of a stream that it does not know.
+        ``before`` is the stream's state in the ledger until now, None of a stream that it does not know.
         The rows carry ``floor_lsn``, so that every later version of a row has a higher one. Whatever columns the stream
         had before, ``raw`` has the table's afterwards, and ``history`` has them too.
 

@@ -6,6 +6,7 @@ and the new.
 """
 
 import re
+from collections.abc import Mapping
 
 from dvd_rental_dagster.replication.destinations.duckdb_tables import SCHEMAS, StreamTables
 from dvd_rental_dagster.replication.destinations.duckdb_types import cast_from_text, column_type, quoted
@@ -22,7 +23,7 @@ def evolve(tables: StreamTables, evolution: Evolution, lsn: int, committed_at: i
         for name in evolution.dropped:
             _alter(tables, "raw", f"drop column {quoted(name)}")
     for schema in SCHEMAS:
-        _rename(tables, schema, evolution)
+        rename(tables, schema, {**evolution.renamed, **evolution.retired(tables.types(schema))})
         widen(tables, schema)
     if evolution.missing:
         _fill_missing(tables, evolution, lsn, committed_at)
@@ -55,9 +56,8 @@ def common_type(first: str, second: str) -> str:
     return "varchar"
 
 
-def _rename(tables: StreamTables, schema: str, evolution: Evolution) -> None:
-    """Rename in two steps, for names may change hands."""
-    moves = {**evolution.renamed, **evolution.retired(tables.types(schema))}
+def rename(tables: StreamTables, schema: str, moves: Mapping[str, str]) -> None:
+    """Rename columns, from old names to new, in two steps, for names may change hands."""
     for old in moves:
         _alter(tables, schema, f"rename column {quoted(old)} to {quoted('_airbyte_renamed_' + old)}")
     for old, new in moves.items():

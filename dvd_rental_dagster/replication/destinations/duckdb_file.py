@@ -12,7 +12,6 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.disk import naming_a_full_disk
 from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError
 from dvd_rental_dagster.replication.destinations import Checksum
@@ -186,7 +185,7 @@ class DuckDBDestination:
         self._written = dict(ledger.streams)
 
     def load(
-        self, table: Table, state: StreamState, before: SyncMode | None, rows: pa.RecordBatchReader, floor_lsn: int
+        self, table: Table, state: StreamState, before: StreamState | None, rows: pa.RecordBatchReader, floor_lsn: int
     ) -> int:
         """See ``Destination.load``."""
         with refusing_unfit_values(table.stream):
@@ -231,9 +230,11 @@ class DuckDBDestination:
             cached = dict(memory)["BASE_TABLE"]
             if cached <= CACHED_BYTES:
                 return
-            with suppress(duckdb.OutOfMemoryException):  # some are in use
-                session.execute(f"set memory_limit = '{used - cached + CACHED_BYTES // 4}B'")
-            session.execute("reset memory_limit")
+            try:
+                with suppress(duckdb.OutOfMemoryException):  # some are in use
+                    session.execute(f"set memory_limit = '{used - cached + CACHED_BYTES // 4}B'")
+            finally:
+                session.execute("reset memory_limit")
 
     def _tables(self, table: Table, state: StreamState) -> StreamTables:
         return StreamTables(self._connection, self._stamp, table, state)

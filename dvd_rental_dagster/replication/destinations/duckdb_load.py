@@ -3,18 +3,20 @@
 import pyarrow as pa
 
 from dvd_rental_dagster.catalog import SyncMode
-from dvd_rental_dagster.replication.destinations.duckdb_evolution import widen
+from dvd_rental_dagster.replication.destinations.duckdb_evolution import rename, widen
 from dvd_rental_dagster.replication.destinations.duckdb_tables import SCHEMAS, StreamTables
 from dvd_rental_dagster.replication.destinations.duckdb_types import quoted, snapshot_value
 from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
+from dvd_rental_dagster.replication.evolution import moved_by_load
+from dvd_rental_dagster.replication.ledger import StreamState
 
 _NEVER = "cast(null as timestamptz)"
 
 
-def load(tables: StreamTables, before: SyncMode | None, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
-    """Replace the stream by a full load; see ``Destination.load``. ``before`` is its mode until now, where known."""
+def load(tables: StreamTables, before: StreamState | None, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
+    """Replace the stream by a full load; see ``Destination.load``. ``before`` is its state until now, where known."""
     tables.create(*SCHEMAS)
-    widen(tables, "history")
+    _make_room(tables, "history", before)
     values = [snapshot_value(column, rows) for column in tables.table.columns]
     updated_at = f"make_timestamptz({tables.extracted_at})"
     loaded = (
@@ -33,6 +35,12 @@ def load(tables: StreamTables, before: SyncMode | None, rows: pa.RecordBatchRead
     return count
 
 
+def _make_room(tables: StreamTables, schema: str, before: StreamState | None) -> None:
+    """Bring a table that keeps what it had to the columns of the load."""
+    rename(tables, schema, moved_by_load(before, tables.table.columns, tables.types(schema)))
+    widen(tables, schema)
+
+
 def _with_raw_ids(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
     schema = rows.schema.append(pa.field("_airbyte_raw_id", pa.string()))
     return pa.RecordBatchReader.from_batches(
@@ -40,13 +48,13 @@ def _with_raw_ids(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
     )
 
 
-def _load_over(tables: StreamTables, before: SyncMode | None, floor_lsn: int) -> int:
+def _load_over(tables: StreamTables, before: StreamState | None, floor_lsn: int) -> int:
     """Load over rows that are there: ``history`` gets the versions that differ from them, and the deletes.
 
     These are ``raw``'s where it holds just the current rows, with a version of each, else those of ``history``.
     Rows are compared by the texts of their values, because a column may have had another type before.
     """
-    is_current = before is SyncMode.INCREMENTAL_DEDUPED_HISTORY
+    is_current = before is not None and before.mode is SyncMode.INCREMENTAL_DEDUPED_HISTORY
     held = tables.types("raw" if is_current else "history")
     texts_before = [
         f"cast({quoted(column.name)} as varchar) as {quoted(column.name)}" if column.name in held
@@ -77,7 +85,7 @@ def _load_over(tables: StreamTables, before: SyncMode | None, floor_lsn: int) ->
     version = tables.row(values, str(floor_lsn), at, f"case when _airbyte_gone then {at} end")
     tables.insert("history", f"select {version} from difference")
     if tables.appends:
-        widen(tables, "raw")
+        _make_room(tables, "raw", before)
         tables.insert("raw", f"select {tables.names} from loaded")
     else:
         tables.create("raw", replace=True)

@@ -18,7 +18,6 @@ from typing import Any, Self
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.errors import WarehouseBusyError
 from dvd_rental_dagster.replication.destinations import Checksum
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
@@ -95,7 +94,7 @@ class JsonDestination(DuckDBDestination):
             self._publish()
 
     def load(
-        self, table: Table, state: StreamState, before: SyncMode | None, rows: pa.RecordBatchReader, floor_lsn: int
+        self, table: Table, state: StreamState, before: StreamState | None, rows: pa.RecordBatchReader, floor_lsn: int
     ) -> int:
         """See ``Destination.load``."""
         self._changed[table.stream.name] = True

@@ -10,7 +10,7 @@ import pyarrow as pa
 from psycopg import Connection, errors, sql
 from psycopg.conninfo import conninfo_to_dict
 
-from dvd_rental_dagster.catalog import Stream, SyncMode
+from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.errors import WarehouseBusyError, WarehouseError, one_line
 from dvd_rental_dagster.replication.destinations import Checksum
 from dvd_rental_dagster.replication.destinations.postgres_changes import apply, truncate
@@ -152,7 +152,7 @@ class PostgresDestination:
             cursor.execute("commit")
 
     def load(
-        self, table: Table, state: StreamState, before: SyncMode | None, rows: pa.RecordBatchReader, floor_lsn: int
+        self, table: Table, state: StreamState, before: StreamState | None, rows: pa.RecordBatchReader, floor_lsn: int
     ) -> int:
         """See ``Destination.load``."""
         with self._writing(table.stream):

@@ -5,6 +5,8 @@ and under another name where its own is taken, and a column whose type changed t
 and the new.
 """
 
+from collections.abc import Mapping
+
 from psycopg import sql
 
 from dvd_rental_dagster.replication.destinations.postgres_tables import NEVER, SCHEMAS, PostgresTables
@@ -18,7 +20,7 @@ def evolve(tables: PostgresTables, evolution: Evolution, lsn: int, committed_at:
         for name in evolution.dropped:
             _alter(tables, "raw", "drop column {column}", column=sql.Identifier(name))
     for schema in SCHEMAS:
-        _rename(tables, schema, evolution)
+        rename(tables, schema, {**evolution.renamed, **evolution.retired(tables.types(schema))})
         widen(tables, schema)
     if evolution.missing:
         _fill_missing(tables, evolution, lsn, committed_at)
@@ -36,9 +38,8 @@ def widen(tables: PostgresTables, schema: str) -> None:
             _alter(tables, schema, change, column=name, type=type_name(common))
 
 
-def _rename(tables: PostgresTables, schema: str, evolution: Evolution) -> None:
-    """Rename in two steps, for names may change hands."""
-    moves = {**evolution.renamed, **evolution.retired(tables.types(schema))}
+def rename(tables: PostgresTables, schema: str, moves: Mapping[str, str]) -> None:
+    """Rename columns, from old names to new, in two steps, for names may change hands."""
     between = {old: sql.Identifier(f"_airbyte_renamed_{number}") for number, old in enumerate(moves)}
     for old in moves:
         _alter(tables, schema, "rename column {old} to {new}", old=sql.Identifier(old), new=between[old])

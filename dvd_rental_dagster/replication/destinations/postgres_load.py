@@ -7,7 +7,7 @@ from psycopg import sql
 
 from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.replication.column import Column
-from dvd_rental_dagster.replication.destinations.postgres_evolution import widen
+from dvd_rental_dagster.replication.destinations.postgres_evolution import rename, widen
 from dvd_rental_dagster.replication.destinations.postgres_tables import (
     NEVER,
     SCHEMAS,
@@ -17,12 +17,14 @@ from dvd_rental_dagster.replication.destinations.postgres_tables import (
 )
 from dvd_rental_dagster.replication.destinations.postgres_types import column_type, instant, type_name
 from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
+from dvd_rental_dagster.replication.evolution import moved_by_load
+from dvd_rental_dagster.replication.ledger import StreamState
 
 
-def load(tables: PostgresTables, before: SyncMode | None, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
-    """Replace the stream by a full load; see ``Destination.load``. ``before`` is its mode until now, where known."""
+def load(tables: PostgresTables, before: StreamState | None, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
+    """Replace the stream by a full load; see ``Destination.load``. ``before`` is its state until now, where known."""
     tables.create(*SCHEMAS)
-    widen(tables, "history")
+    _make_room(tables, "history", before)
     types = {"_airbyte_raw_id": "text", **snapshot_types(tables.table.columns, rows.schema)}
     batches = ([raw_ids(batch.num_rows), *batch.columns] for batch in rows)
     tables.copy("given_rows", types, batches)
@@ -38,6 +40,12 @@ def load(tables: PostgresTables, before: SyncMode | None, rows: pa.RecordBatchRe
             tables.insert("history", "select {names} from {raw}")
     tables.drop("given_rows")
     return count
+
+
+def _make_room(tables: PostgresTables, schema: str, before: StreamState | None) -> None:
+    """Bring a table that keeps what it had to the columns of the load."""
+    rename(tables, schema, moved_by_load(before, tables.table.columns, tables.types(schema)))
+    widen(tables, schema)
 
 
 def snapshot_types(columns: tuple[Column, ...], schema: pa.Schema) -> dict[str, str]:
@@ -58,18 +66,18 @@ def snapshot_values(columns: tuple[Column, ...], schema: pa.Schema) -> list[sql.
     ]
 
 
-def _load_over(tables: PostgresTables, before: SyncMode | None, loaded: sql.Composed, floor_lsn: int) -> int:
+def _load_over(tables: PostgresTables, before: StreamState | None, loaded: sql.Composed, floor_lsn: int) -> int:
     """Load over rows that are there: ``history`` gets the versions that differ from them, and the deletes.
 
     These are ``raw``'s where it holds just the current rows, with a version of each, else those of ``history``.
     """
     count = tables.keep("loaded", "select {loaded} from given_rows", loaded=loaded)
-    if before is SyncMode.INCREMENTAL_DEDUPED_HISTORY:
+    if before is not None and before.mode is SyncMode.INCREMENTAL_DEDUPED_HISTORY:
         _write_difference(tables, tables.live(), tables.types("raw"), floor_lsn)
     else:
         _write_difference(tables, tables.live_versions("history"), tables.types("history"), floor_lsn)
     if tables.appends:
-        widen(tables, "raw")
+        _make_room(tables, "raw", before)
     else:
         tables.empty_raw()
     tables.insert("raw", "select {names} from loaded")

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from dvd_rental_dagster.catalog import Stream, SyncMode
+from dvd_rental_dagster.catalog import Stream
 from dvd_rental_dagster.replication.destinations import Checksum
 from dvd_rental_dagster.replication.destinations.snowflake_changes import apply, truncate
 from dvd_rental_dagster.replication.destinations.snowflake_comparison import SnowflakeComparison
@@ -100,7 +100,7 @@ class SnowflakeDestination:
             session.forget()
 
     def load(
-        self, table: Table, state: StreamState, before: SyncMode | None, rows: pa.RecordBatchReader, floor_lsn: int
+        self, table: Table, state: StreamState, before: StreamState | None, rows: pa.RecordBatchReader, floor_lsn: int
     ) -> int:
         """See ``Destination.load``."""
         with self._naming(table.stream):

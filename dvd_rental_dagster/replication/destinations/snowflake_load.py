@@ -17,28 +17,36 @@ from dvd_rental_dagster.replication.destinations.snowflake_types import (
     staged,
     written,
 )
+from dvd_rental_dagster.replication.evolution import moved_by_load
+from dvd_rental_dagster.replication.ledger import StreamState
 from dvd_rental_dagster.replication.table import Table
 
 
-def load(tables: SnowflakeTables, before: SyncMode | None, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
-    """Replace the stream by a full load; see ``Destination.load``. ``before`` is its mode until now, where known."""
+def load(tables: SnowflakeTables, before: StreamState | None, rows: pa.RecordBatchReader, floor_lsn: int) -> int:
+    """Replace the stream by a full load; see ``Destination.load``. ``before`` is its state until now, where known."""
     tables.create()
     keeps_versions = tables.state.mode is not SyncMode.FULL_REFRESH_OVERWRITE
     over = keeps_versions and any(map(tables.holds_rows, ("RAW", "HISTORY")))
     given, count = stage_snapshot(tables.stage, tables.table, rows)
-    widen(tables, "HISTORY")
-    if over and before is SyncMode.INCREMENTAL_DEDUPED_HISTORY:
+    _make_room(tables, "HISTORY", before)
+    if over and before is not None and before.mode is SyncMode.INCREMENTAL_DEDUPED_HISTORY:
         _write_difference(tables, given, tables.relation("RAW"), tables.held("RAW"), floor_lsn)
     elif over:
         _write_difference(tables, given, tables.live_versions("HISTORY"), tables.held("HISTORY"), floor_lsn)
     if over and tables.appends:
-        widen(tables, "RAW")
+        _make_room(tables, "RAW", before)
     else:
         _empty_raw(tables)
     for schema in ("RAW", "HISTORY"):
         if schema == "RAW" or (keeps_versions and not over):
             tables.insert(schema, _row(tables, schema, floor_lsn), given)
     return count
+
+
+def _make_room(tables: SnowflakeTables, schema: str, before: StreamState | None) -> None:
+    """Bring a table that keeps what it had to the columns of the load."""
+    moves = moved_by_load(before, tables.table.columns, tables.held(schema))
+    widen(tables, schema, {old: folded(new) for old, new in moves.items() if folded(new) != old})
 
 
 def stage_snapshot(stage: Stage, table: Table, rows: pa.RecordBatchReader) -> tuple[str, int]:
