@@ -21,8 +21,8 @@ from dvd_rental_dagster.replication.table import table_oids
 _PEEKED_CHANGES = 10_000
 _LOOK_SECONDS = 0.2
 
-# Of the rows that committed behind a place of the log, just the tables: a change's tag and its table's number, and the
-# messages that name the tables. A message's place is where it was written; a commit's is its end.
+# Of the rows that committed behind a place of the log, just the tables' numbers, which stand behind a change's tag. A
+# message's place is where it was written; a commit's is its end.
 _TABLES_SINCE = """
 with message as materialized (
     select lsn, xid, data, get_byte(data, 0) as tag
@@ -35,11 +35,9 @@ late as (
     select xid from message where tag = ascii('C') and lsn > %(lsn)s::pg_lsn
 )
 
-select distinct '0/0' as lsn, case tag when ascii('R') then data else substring(data from 1 for 5) end as data,
-    tag <> ascii('R') as is_change
+select distinct substring(data from 2 for 4) as table_number
 from message
-where tag = ascii('R') or tag in (ascii('I'), ascii('U'), ascii('D')) and xid in (select xid from late)
-order by is_change
+where tag in (ascii('I'), ascii('U'), ascii('D')) and xid in (select xid from late)
 """
 
 
@@ -82,7 +80,7 @@ def changed_since(
     with connect(source_url) as connection:
         with _naming_the_slot(slot):
             found = connection.execute(_TABLES_SINCE, parameters).fetchall()
-        return _streams_of(connection, streams, _changed([(place, data) for place, data, _ in found]))
+        return _streams_of(connection, streams, {int.from_bytes(number) for (number,) in found})
 
 
 def await_changes(

@@ -142,7 +142,7 @@ class _Sync:
         going_on = {stream.name: standings[stream.source_table] for stream in self.streams if stream not in due}
         check_marks(self.publication, ledger, {name: standing.published for name, standing in going_on.items()})
         check_spellings(ledger, {name: standing.spelling for name, standing in going_on.items()})
-        marked = {name: replace(ledger.streams[name], **going_on[name]._asdict()) for name in going_on}
+        marked = {name: replace(ledger.streams[name], **standing._asdict()) for name, standing in going_on.items()}
         return replace(ledger, streams={**ledger.streams, **marked})
 
     @staticmethod
@@ -204,8 +204,10 @@ class _Sync:
         if target <= ledger.lsn:
             return
         tables = {
-            state.table_oid: Table(stream, state.columns, stream.primary_key)
-            for stream, state in ((stream, ledger.streams[stream.name]) for stream in self.streams)
+            ledger.streams[stream.name].table_oid: Table(
+                stream, ledger.streams[stream.name].columns, stream.primary_key
+            )
+            for stream in self.streams
         }
         with open_stream(self.source_url, self.slot, self.publication, ledger.lsn) as stream:
             held = read_slot(self.source, self.slot)  # ours alone from here on; until now another could have read it

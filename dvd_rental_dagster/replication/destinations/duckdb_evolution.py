@@ -23,14 +23,17 @@ def evolve(tables: StreamTables, evolution: Evolution, lsn: int, committed_at: i
         for name in evolution.dropped:
             _alter(tables, "raw", f"drop column {quoted(name)}")
     for schema in SCHEMAS:
-        rename(tables, schema, {**evolution.renamed, **evolution.retired(tables.types(schema))})
-        widen(tables, schema)
+        widen(tables, schema, {**evolution.renamed, **evolution.retired(tables.types(schema))})
     if evolution.missing:
         _fill_missing(tables, evolution, lsn, committed_at)
 
 
-def widen(tables: StreamTables, schema: str) -> None:
-    """Add the columns that the schema's table lacks, and let each hold what it held and what it has to hold now."""
+def widen(tables: StreamTables, schema: str, moved: Mapping[str, str]) -> None:
+    """Add the columns that the schema's table lacks, and let each hold what it held and what it has to hold now.
+
+    ``moved`` maps old names to new ones.
+    """
+    _rename(tables, schema, moved)
     held = tables.types(schema)
     for column in tables.table.columns:
         wanted = column_type(column)
@@ -56,11 +59,11 @@ def common_type(first: str, second: str) -> str:
     return "varchar"
 
 
-def rename(tables: StreamTables, schema: str, moves: Mapping[str, str]) -> None:
+def _rename(tables: StreamTables, schema: str, moved: Mapping[str, str]) -> None:
     """Rename columns, from old names to new, in two steps, for names may change hands."""
-    for old in moves:
+    for old in moved:
         _alter(tables, schema, f"rename column {quoted(old)} to {quoted('_airbyte_renamed_' + old)}")
-    for old, new in moves.items():
+    for old, new in moved.items():
         _alter(tables, schema, f"rename column {quoted('_airbyte_renamed_' + old)} to {quoted(new)}")
 
 

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from dvd_rental_dagster.catalog import SyncMode
-from dvd_rental_dagster.replication.destinations.duckdb_evolution import rename, widen
+from dvd_rental_dagster.replication.destinations.duckdb_evolution import widen
 from dvd_rental_dagster.replication.destinations.duckdb_tables import SCHEMAS, StreamTables
 from dvd_rental_dagster.replication.destinations.duckdb_types import quoted, snapshot_value
 from dvd_rental_dagster.replication.destinations.raw_ids import raw_ids
@@ -37,8 +37,7 @@ def load(tables: StreamTables, before: StreamState | None, rows: pa.RecordBatchR
 
 def _make_room(tables: StreamTables, schema: str, before: StreamState | None) -> None:
     """Bring a table that keeps what it had to the columns of the load."""
-    rename(tables, schema, moved_by_load(before, tables.table.columns, tables.types(schema)))
-    widen(tables, schema)
+    widen(tables, schema, moved_by_load(before, tables.table.columns, tables.types(schema)))
 
 
 def _with_raw_ids(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:

@@ -130,5 +130,16 @@ class StreamTables:
 
     def types(self, schema: str) -> dict[str, str]:
         """The columns of the stream's table as DuckDB has them, by name, with the types' names as ``column_type``'s."""
-        rows = self.connection.execute(f"describe {schema}.{self.name}").fetchall()
-        return {name: _SHORT_NAMES.get(data_type.lower(), data_type.lower()) for name, data_type, *_ in rows}
+        held = types_held(self.connection, schema, self.table.stream.name)
+        return {name: _SHORT_NAMES.get(data_type, data_type) for name, data_type in held.items()}
+
+
+def types_held(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> dict[str, str]:
+    """The columns of a table in their order, with DuckDB's names for their types, in lower case.
+
+    From the table itself: DuckDB's list of all columns binds every view of its own catalog.
+    """
+    rows = connection.execute(
+        f"select column_name, lower(column_type) from (describe {schema}.{quoted(name)})"
+    ).fetchall()
+    return dict(rows)

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from dvd_rental_dagster.errors import WarehouseBusyError
 from dvd_rental_dagster.replication.destinations import Checksum
 from dvd_rental_dagster.replication.destinations.duckdb_file import DuckDBDestination
-from dvd_rental_dagster.replication.destinations.duckdb_tables import SCHEMAS
+from dvd_rental_dagster.replication.destinations.duckdb_tables import SCHEMAS, types_held
 from dvd_rental_dagster.replication.destinations.duckdb_types import quoted
 from dvd_rental_dagster.replication.destinations.json_generations import (
     Generations,
@@ -225,12 +225,7 @@ class JsonDestination(DuckDBDestination):
         ).to_arrow_reader(_BATCH_ROWS)
 
     def _line(self, schema: str, stream: str) -> str:
-        types = self._connection.execute(
-            "select column_name, lower(data_type) from duckdb_columns() where schema_name = ? and table_name = ?"
-            " order by column_index",
-            [schema, stream],
-        ).fetchall()
-        return line(dict(types))
+        return line(types_held(self._connection, schema, stream))
 
 
 def _ledger_text(ledger: Ledger) -> str:

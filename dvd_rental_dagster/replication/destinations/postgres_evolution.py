@@ -20,14 +20,17 @@ def evolve(tables: PostgresTables, evolution: Evolution, lsn: int, committed_at:
         for name in evolution.dropped:
             _alter(tables, "raw", "drop column {column}", column=sql.Identifier(name))
     for schema in SCHEMAS:
-        rename(tables, schema, {**evolution.renamed, **evolution.retired(tables.types(schema))})
-        widen(tables, schema)
+        widen(tables, schema, {**evolution.renamed, **evolution.retired(tables.types(schema))})
     if evolution.missing:
         _fill_missing(tables, evolution, lsn, committed_at)
 
 
-def widen(tables: PostgresTables, schema: str) -> None:
-    """Add the columns that the schema's table lacks, and let each hold what it held and what it has to hold now."""
+def widen(tables: PostgresTables, schema: str, moved: Mapping[str, str]) -> None:
+    """Add the columns that the schema's table lacks, and let each hold what it held and what it has to hold now.
+
+    ``moved`` maps old names to new ones.
+    """
+    _rename(tables, schema, moved)
     held = tables.types(schema)
     for column in tables.table.columns:
         wanted, name = column_type(column), sql.Identifier(column.name)
@@ -38,12 +41,12 @@ def widen(tables: PostgresTables, schema: str) -> None:
             _alter(tables, schema, change, column=name, type=type_name(common))
 
 
-def rename(tables: PostgresTables, schema: str, moves: Mapping[str, str]) -> None:
+def _rename(tables: PostgresTables, schema: str, moved: Mapping[str, str]) -> None:
     """Rename columns, from old names to new, in two steps, for names may change hands."""
-    between = {old: sql.Identifier(f"_airbyte_renamed_{number}") for number, old in enumerate(moves)}
-    for old in moves:
+    between = {old: sql.Identifier(f"_airbyte_renamed_{number}") for number, old in enumerate(moved)}
+    for old in moved:
         _alter(tables, schema, "rename column {old} to {new}", old=sql.Identifier(old), new=between[old])
-    for old, new in moves.items():
+    for old, new in moved.items():
         _alter(tables, schema, "rename column {old} to {new}", old=between[old], new=sql.Identifier(new))
 
 

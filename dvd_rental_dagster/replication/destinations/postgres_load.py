@@ -7,7 +7,7 @@ from psycopg import sql
 
 from dvd_rental_dagster.catalog import SyncMode
 from dvd_rental_dagster.replication.column import Column
-from dvd_rental_dagster.replication.destinations.postgres_evolution import rename, widen
+from dvd_rental_dagster.replication.destinations.postgres_evolution import widen
 from dvd_rental_dagster.replication.destinations.postgres_tables import (
     NEVER,
     SCHEMAS,
@@ -44,8 +44,7 @@ def load(tables: PostgresTables, before: StreamState | None, rows: pa.RecordBatc
 
 def _make_room(tables: PostgresTables, schema: str, before: StreamState | None) -> None:
     """Bring a table that keeps what it had to the columns of the load."""
-    rename(tables, schema, moved_by_load(before, tables.table.columns, tables.types(schema)))
-    widen(tables, schema)
+    widen(tables, schema, moved_by_load(before, tables.table.columns, tables.types(schema)))
 
 
 def snapshot_types(columns: tuple[Column, ...], schema: pa.Schema) -> dict[str, str]:

@@ -40,13 +40,13 @@ def evolve(tables: SnowflakeTables, evolution: Evolution, lsn: int, committed_at
         _fill_missing(tables, evolution, lsn, committed_at)
 
 
-def widen(tables: SnowflakeTables, schema: str, moved: Mapping[str, str] | None = None) -> None:
+def widen(tables: SnowflakeTables, schema: str, moved: Mapping[str, str]) -> None:
     """Add the columns that the schema's table lacks, and let each hold what it held and what it has to hold now.
 
     ``moved`` maps old names to new ones.
     """
     held = tables.held(schema)
-    sources = {(moved or {}).get(name, name): name for name in held}
+    sources = {moved.get(name, name): name for name in held}
     columns = {new: held[old] for new, old in sources.items()}
     for name, wanted in tables.wanted.items():
         columns[name] = common_type(columns[name], wanted) if name in columns else wanted
